@@ -1,0 +1,78 @@
+"""Fixtures for every test: kernels, machines, faces, and the law that nothing is left behind.
+
+Every test that takes `machine` runs once per kernel, every test that takes `face` once per face.
+A kernel this host refuses is skipped with the kernel's own words.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+from support import faces, leaks
+
+pytest_plugins = ["pytester", "support.req_report"]
+
+# No deadlines: a test never asserts how long something took. In CI the same examples every time.
+settings.register_profile("default", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+KERNELS = ("linux", "soft")
+
+
+@functools.cache
+def refusal(kernel: str) -> str | None:
+    """Why `kernel` cannot run here, in ringmill's own words; None when it can."""
+    import ringmill
+
+    try:
+        ringmill.Machine(kernel=kernel).close()
+    except (OSError, ringmill.errors.RingmillError) as error:
+        return str(error)
+    return None
+
+
+@pytest.fixture(params=KERNELS)
+def kernel(request: pytest.FixtureRequest) -> str:
+    """Each kernel by name."""
+    if (reason := refusal(request.param)) is not None:
+        if request.param == "soft":
+            pytest.fail(f"the soft kernel must run everywhere: {reason}")
+        pytest.skip(f"kernel {request.param}: {reason}")
+    return request.param
+
+
+@pytest.fixture(params=faces.FACES)
+def face(request: pytest.FixtureRequest) -> str:
+    """Each face by name, for support.faces.call(face, verb, ...)."""
+    return request.param
+
+
+@pytest.fixture
+def machine(kernel: str) -> Iterator[object]:
+    """A fresh machine of this thread; when the test is over, nothing may be alive in it."""
+    import ringmill
+
+    machine = ringmill.Machine(kernel=kernel)
+    try:
+        yield machine
+        leaks.collect_garbage()
+        left = leaks.unrest(machine.stats())
+    finally:
+        machine.close()
+    assert not left, f"the test left the machine with {', '.join(left)}"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_open() -> Iterator[None]:
+    """No test leaves a descriptor open, with or without a machine of its own."""
+    before = leaks.open_fds()
+    yield
+    leaks.close_default_machine()
+    leaks.collect_garbage()
+    left = leaks.new_fds(before)
+    assert not left, f"the test left open: {', '.join(left)}"

@@ -1,0 +1,1 @@
+"""What the tests share. Knows pytest and ringmill's public names; holds no test itself."""

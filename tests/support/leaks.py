@@ -1,0 +1,44 @@
+"""What a test may not leave behind: descriptors, live ops, lent buffers, parked waiters.
+
+Knows /proc and the names of machine.stats(); does not know pytest.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from typing import Any
+
+# The counters of machine.stats() that are zero when nobody waits for anything.
+AT_REST = ("ops_live", "ops_in_flight", "buffers_out", "waiters", "fibers", "timers")
+
+
+def open_fds() -> dict[int, str]:
+    """Every descriptor of this process and what it is, as the kernel names it."""
+    fds = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            fds[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except FileNotFoundError:
+            pass  # the descriptor of the listing itself
+    return fds
+
+
+def new_fds(before: dict[int, str]) -> list[str]:
+    """What is open now and was not before, in words."""
+    return [f"{fd} -> {what}" for fd, what in sorted(open_fds().items()) if before.get(fd) != what]
+
+
+def unrest(stats: Any) -> list[str]:
+    """The counters that should be zero and are not, in words."""
+    return [f"{name} = {stats[name]}" for name in AT_REST if stats[name] != 0]
+
+
+def collect_garbage() -> None:
+    # Twice: what the first pass finalises (a socket in a cycle) may let go of more.
+    gc.collect()
+    gc.collect()
+
+
+def close_default_machine() -> None:
+    """Close the machine a plain call made for this thread, when ringmill is in use at all."""
