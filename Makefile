@@ -1,11 +1,12 @@
 # The front door. `make test` and `make demo` need a CPython >= 3.11 with its headers, a C compiler
-# and this file; everything else they install into .venv themselves.
+# and make; everything else they install into .venv themselves.
 
 PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
 BIN     = $(VENV)/bin
 PY      = $(BIN)/python
+ON_PATH = PATH="$(abspath $(BIN)):$$PATH"
 
 # Rebuild when the list of what is built changes. Changed sources need no rule: the editable
 # install compiles what is out of date when it is imported.
@@ -14,11 +15,27 @@ MESON_FILES = meson.build meson.options src/ringmill/meson.build
 # debug_checks: asserts in C and Cython and bounds checks stay on in development.
 DEV_SETUP = -Csetup-args=-Dbuildtype=debugoptimized -Csetup-args=-Ddebug_checks=true
 
+C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
+
+help:
+	@echo "make build     compile into $(VENV), with asserts, for development"
+	@echo "make demo      serve this repository's files on both kernels and compare every byte"
+	@echo "make test      linters, type checker and the test suite (ARGS='-k name')"
+	@echo "make test-all  the suite on every CPython >= 3.11 found"
+	@echo "make test-old  the suite with what older kernels lack masked out"
+	@echo "make asan      the suite under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make soak      a million of everything, and nothing grows"
+	@echo "make bench     side by side with the peers; takes a while"
+	@echo "make gen       rewrite what is generated from ops/table.py"
+	@echo "make format    let clang-format and ruff mend what they can"
+
 build: $(VENV)/.installed
 
-# --group needs pip 25.1; the pip that comes with an older Python does not know it.
+# --group needs pip 25.1; the pip that comes with an older Python does not know it. A Python that
+# was split from its ensurepip (Debian without python3-venv) lends its own pip instead.
 $(VENV)/.made: pyproject.toml
-	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	test -x $(PY) || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV) && \
+	  $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(PY) install -q pip; }
 	$(PY) -m pip install -q --upgrade "pip>=25.1"
 	$(PY) -m pip install -q --group build --group test --group lint
 	touch $@
@@ -26,15 +43,53 @@ $(VENV)/.made: pyproject.toml
 # Without build isolation, since the rebuild on import needs the tools to be there later too; with
 # them on PATH and CYTHON absolute, since ninja remembers the words it was given.
 $(VENV)/.installed: $(VENV)/.made $(MESON_FILES)
-	PATH="$(abspath $(BIN)):$$PATH" CYTHON="$(abspath $(BIN))/cython" \
+	$(ON_PATH) CYTHON="$(abspath $(BIN))/cython" \
 	  $(PY) -m pip install -q --no-build-isolation --no-deps $(DEV_SETUP) -e .
 	touch $@
 
-test: build
+demo: build
+	$(PY) -m ringmill demo $(ARGS)
+
+test: build lint
 	$(PY) -m pytest -q $(ARGS) tests
+
+lint: $(VENV)/.made
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(ON_PATH) cython-lint src
+	$(if $(C_FILES),$(BIN)/clang-format --dry-run -Werror $(C_FILES))
+
+format: $(VENV)/.made
+	$(BIN)/ruff check --fix .
+	$(if $(C_FILES),$(BIN)/clang-format -i $(C_FILES))
+
+gen: $(VENV)/.made
+	$(PY) src/ringmill/ops/generate.py
+
+test-all:
+	$(PYTHON) tools/test_all.py $(ARGS)
+
+test-old: build
+	$(PY) tools/test_old.py $(ARGS)
+
+asan: $(VENV)/.made
+	$(ON_PATH) $(PY) tools/asan.py $(ARGS)
+
+soak: build
+	$(PY) -m pytest -q -m soak $(ARGS) tests
+
+# A release build of its own: the asserts of the development build would be measured too.
+.venv-bench/.installed: pyproject.toml $(MESON_FILES) $(shell git ls-files src)
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install -q ".[cli]"
+	touch $@
+
+bench: .venv-bench/.installed
+	.venv-bench/bin/python -m bench $(ARGS)
 
 clean:
 	rm -rf .venv .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests bench tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: build test clean
+.PHONY: help build demo test lint format gen test-all test-old asan soak bench clean
+.DEFAULT_GOAL := help

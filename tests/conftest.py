@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
 from support import faces, leaks
 
 pytest_plugins = ["pytester", "support.req_report"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from support.req_report import load_rows, parse_rows
 
 SAMPLE = """

@@ -11,6 +11,7 @@ import sys
 from pathlib import PurePosixPath
 
 import pytest
+
 from support import tidy_rules as rules
 from support.tidy_sources import ROOT, generated, meson_lists, repository_files, sources
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 import pytest
+
 from support import tidy_rules as rules
 from support.tidy_sources import Source, functions, generated, imports, meson_lists, sources
 
@@ -149,10 +150,14 @@ def test_functions_are_found_in_c():
         "struct a {\n    int b;\n};\n"
         "/* Why. */\n"
         "static int first(void)\n{\n    if (x) {\n        y();\n    }\n}\n"
-        "int second(int a,\n           int b)\n{\n    return 0;\n}\n"
+        "int second(int a,\n           int b) {\n    f();\nout:\n    if (a) {\n    }\n}\n"
+        "struct pair table[] = {\n    {f(1), 2},\n};\n"
+        "static inline int third(void) { return 3; }\n"
+        "int declared(int a,\n             int b);\n"
+        "void *fourth(void) {\n    return 0;\n}\n"
     )
     found = functions(source("src/ringmill/ring/a.c", text))
-    assert found == [("first", 6, 6), ("second", 12, 5)]
+    assert found == [("first", 6, 6), ("second", 12, 7), ("third", 22, 1), ("fourth", 25, 3)]
 
 
 @pytest.mark.parametrize(("name", "text"), [

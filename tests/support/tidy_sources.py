@@ -187,31 +187,25 @@ def cython_functions(source: Source) -> list[tuple[str, int, int]]:
     return found
 
 
-C_NAME = re.compile(r"(\w+)\s*\(")
+# A signature in column 0, then a brace; structs have no parentheses, initialisers have `=`.
+C_FUNCTION = re.compile(r"^(?=[A-Za-z_])[^;{}#=]*?\b(\w+)\s*\([^;{}]*\)[^;{}()=]*\{", re.MULTILINE)
 
 
 def c_functions(source: Source) -> list[tuple[str, int, int]]:
-    """Functions by the brace in column 0, where clang-format puts it."""
+    """Functions by columns: clang-format puts what begins one and the `}` that ends it in 0."""
     found = []
-    lines = source.lines
-    for opening, line in enumerate(lines):
-        if line.rstrip() != "{":
-            continue
-        closing = next((n for n in range(opening, len(lines)) if lines[n].rstrip() == "}"),
-                       len(lines) - 1)
-        first = opening
-        while first and in_signature(lines[first - 1]):
-            first -= 1
-        signature = " ".join(lines[first:opening])
-        match = C_NAME.search(signature)
-        found.append((match[1] if match else "?", first + 1, closing - first + 1))
+    text, at = source.text, 0
+    while match := C_FUNCTION.search(text, at):
+        line_end = text.find("\n", match.end())
+        if text[match.end():line_end].rstrip().endswith("}"):
+            at = line_end
+        else:
+            at = text.find("\n}", match.end()) + 2
+        if at < match.end():
+            at = len(text)  # unbalanced: the compiler will say so
+        first = text.count("\n", 0, match.start()) + 1
+        found.append((match[1], first, text.count("\n", 0, at) + 1 - first + 1))
     return found
-
-
-def in_signature(line: str) -> bool:
-    """Is the line above a function's brace still part of its signature?"""
-    text = line.strip()
-    return bool(text) and not text.startswith(("#", "//", "/*", "*")) and text[-1] not in ";}/"
 
 
 # ── meson.build ──────────────────────────────────────────────────────────────────────────────────
