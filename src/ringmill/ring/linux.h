@@ -1,0 +1,42 @@
+/* What the files of the real kernel share: its state, and how one file reaches the other.
+ *
+ * linux.c makes and enters a ring, linux_close.c ends it, ring.c calls rm_linux_forget. No room
+ * but ring/ includes this file.
+ */
+#ifndef RM_LINUX_H
+#define RM_LINUX_H
+
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ring.h"
+
+struct rm_linux_state {
+    void *sq_ring, *cq_ring; /* cq_ring is NULL where one mapping holds both queues */
+    size_t sq_ring_size, cq_ring_size, sqes_size;
+    unsigned *cq_koverflow; /* CQEs that are lost for ever, counted by the kernel … */
+    unsigned lost;          /* … and how many of them enter has reported */
+    unsigned told;          /* SQPOLL: up to which SQE the kernel's thread has been told */
+    pid_t owner;            /* the thread that made the ring; a registered index is valid there */
+    bool forkless;          /* the mappings do not exist in a forked child */
+};
+
+static inline int rm_register(int fd, unsigned opcode, void *arg, unsigned n) {
+    int result = (int)syscall(__NR_io_uring_register, fd, opcode, arg, n);
+    return result < 0 ? -errno : result;
+}
+
+static inline int64_t rm_now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void rm_linux_unmap(struct rm_ring *ring);
+void rm_linux_close(struct rm_ring *ring);
+/* rm_forget for a ring of rm_linux. */
+void rm_linux_forget(struct rm_ring *ring);
+
+#endif

@@ -1,0 +1,283 @@
+/* What can this kernel do? Opcodes are told by a register call; behaviours are tried.
+ *
+ * Never by a version number: distributions backport (Debian's 5.10 has the io_uring of 5.15), and
+ * sandboxes take away. Each try is a real op on a small ring beside, on fds of our own, with the
+ * data already there, so that a kernel that can do it answers within the same enter. All of it
+ * takes some hundred microseconds and leaves nothing behind: no fd, no thread, no CQE.
+ *
+ * Knows: SQEs and what they should answer. Must not know: who wants to know.
+ */
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "probe.h"
+
+/* The answers come within the enter that asks; a kernel that needs longer lacks the behaviour. */
+#define ANSWER_NS 200000000
+
+#define PROBE_ENTRIES 8 /* at most three SQEs are ever in flight */
+#define PROBE_BUFFERS 4 /* entries of the buffer ring; one is used per try */
+#define BUFFER_SIZE 16
+
+/* POLLIN; big-endian machines have the two halves of this field swapped. */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define READABLE ((uint32_t)POLLIN << 16)
+#else
+#define READABLE POLLIN
+#endif
+
+enum {
+    TRIED = 1, /* user_data of the op that is tried … */
+    ENDED = 2, /* … and of the cancel that ends it, … */
+    ENDED_ANYWAY = 3, /* … if need be of the second */
+};
+
+/* What a try needs at hand. */
+struct bench {
+    struct rm_ring ring; /* the small one */
+    int pair[2];         /* a stream socket and its peer, which has sent one byte */
+    int pipe[2];         /* likewise */
+    int idle;            /* a listener nobody connects to */
+    int listener;        /* one with a connection waiting */
+    int client;
+    void *page;          /* a buffer ring, and the memory of fixed buffers */
+    char buffers[PROBE_BUFFERS][BUFFER_SIZE];
+};
+
+/* ── the bench ── */
+
+static int listen_anywhere(void) {
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* An address of the family alone: Linux chooses an abstract name, no file is made. */
+    struct sockaddr_un any = {.sun_family = AF_UNIX};
+    if (fd < 0) return -1;
+    if (bind(fd, (struct sockaddr *)&any, sizeof any.sun_family) == 0 && listen(fd, 1) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static int connect_to(int listener) {
+    struct sockaddr_un name;
+    socklen_t size = sizeof name;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    if (getsockname(listener, (struct sockaddr *)&name, &size) == 0
+        && connect(fd, (struct sockaddr *)&name, size) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static void close_bench(struct bench *bench) {
+    int fds[] = {bench->pair[0], bench->pair[1],  bench->pipe[0], bench->pipe[1],
+                 bench->idle,    bench->listener, bench->client};
+    if (bench->ring.kernel) rm_close(&bench->ring);
+    for (unsigned i = 0; i < sizeof fds / sizeof *fds; i++)
+        if (fds[i] >= 0) close(fds[i]);
+    if (bench->page != MAP_FAILED) munmap(bench->page, (size_t)sysconf(_SC_PAGESIZE));
+}
+
+/* False, with everything closed again, when something could not be had. */
+static bool open_bench(struct bench *bench, const struct rm_config *config) {
+    struct rm_config small = *config;
+    small.entries = small.cq_entries = PROBE_ENTRIES;
+    small.sqpoll = false;                /* no thread for a moment's questions */
+    small.masked |= RM_REGISTERED_RING;  /* and none of the thread's sixteen places */
+    memset(&bench->ring, 0, sizeof bench->ring);
+    bench->pair[0] = bench->pair[1] = bench->pipe[0] = bench->pipe[1] = -1;
+    bench->idle = listen_anywhere();
+    bench->listener = listen_anywhere();
+    bench->client = bench->listener < 0 ? -1 : connect_to(bench->listener);
+    bench->page = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (bench->page != MAP_FAILED && bench->idle >= 0 && bench->client >= 0
+        && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, bench->pair) == 0
+        && pipe2(bench->pipe, O_CLOEXEC) == 0 && write(bench->pair[1], "", 1) == 1
+        && write(bench->pipe[1], "", 1) == 1 && rm_linux.setup(&bench->ring, &small) == 0) {
+        bench->ring.kernel = &rm_linux;
+        return true;
+    }
+    close_bench(bench);
+    return false;
+}
+
+/* ── tries ── */
+
+/* The next CQE, entering if need be. False: there is none. */
+static bool next_cqe(struct rm_ring *ring, struct io_uring_cqe *cqe) {
+    int error = rm_enter(ring, 1, ANSWER_NS);
+    while (error == -EINTR) error = rm_enter(ring, 1, ANSWER_NS);
+    return rm_reap(ring, cqe, 1) == 1;
+}
+
+/* Give what was pushed (user_data TRIED) to the kernel; its first CQE. If that says that more will
+ * come, end it and wait for its last: an op is never left in flight. */
+static void try(struct rm_ring *ring, struct io_uring_cqe *first) {
+    struct io_uring_cqe cqe;
+    memset(first, 0, sizeof *first);
+    first->res = -ETIME;
+    if (!next_cqe(ring, first) || !(first->flags & IORING_CQE_F_MORE)) return;
+    rm_push(ring, IORING_OP_ASYNC_CANCEL, -1, ENDED)->addr = TRIED;
+    for (bool alive = true, asked = true; alive || asked;) {
+        if (!next_cqe(ring, &cqe)) break;
+        if (cqe.user_data == ENDED)
+            asked = false;
+        else if (!(cqe.flags & IORING_CQE_F_MORE))
+            alive = false;
+    }
+}
+
+static bool answers_more(const struct io_uring_cqe *cqe) {
+    return cqe->res >= 0 && cqe->flags & IORING_CQE_F_MORE;
+}
+
+static bool try_poll_multishot(struct bench *bench) {
+    struct io_uring_sqe *sqe = rm_push(&bench->ring, IORING_OP_POLL_ADD, bench->pair[0], TRIED);
+    sqe->len = IORING_POLL_ADD_MULTI;
+    sqe->poll32_events = READABLE;
+    struct io_uring_cqe cqe;
+    try(&bench->ring, &cqe);
+    return answers_more(&cqe);
+}
+
+static bool try_accept_multishot(struct bench *bench) {
+    struct io_uring_sqe *sqe = rm_push(&bench->ring, IORING_OP_ACCEPT, bench->listener, TRIED);
+    sqe->ioprio = IORING_ACCEPT_MULTISHOT;
+    sqe->accept_flags = SOCK_CLOEXEC;
+    struct io_uring_cqe cqe;
+    try(&bench->ring, &cqe);
+    if (cqe.res >= 0) close(cqe.res);
+    return answers_more(&cqe);
+}
+
+/* ASYNC_CANCEL by fd, and all of them at once; ANY came with them. It answers how many it found.
+ * Known and not to be used: FD | USERDATA together, which 6.16 and 6.17 answer with ENOENT. */
+static bool try_cancel_fd(struct bench *bench) {
+    struct rm_ring *ring = &bench->ring;
+    struct io_uring_cqe cqe;
+    rm_push(ring, IORING_OP_POLL_ADD, bench->idle, TRIED)->poll32_events = READABLE;
+    struct io_uring_sqe *sqe = rm_push(ring, IORING_OP_ASYNC_CANCEL, bench->idle, ENDED);
+    sqe->cancel_flags = IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ALL;
+    bool alive = true, asked = true, found = false;
+    while ((alive || asked) && next_cqe(ring, &cqe)) {
+        if (cqe.user_data == TRIED) {
+            alive = false;
+        } else {
+            asked = false;
+            found |= cqe.res == 1 && cqe.user_data == ENDED;
+        }
+        if (alive && !asked && !found && cqe.user_data == ENDED) {
+            /* Not by fd, then; but the poll has to end. */
+            rm_push(ring, IORING_OP_ASYNC_CANCEL, -1, ENDED_ANYWAY)->addr = TRIED;
+            asked = true;
+        }
+    }
+    return found && !alive;
+}
+
+/* A buffer ring of group 0 in the bench's page, full. */
+static bool open_buffers(struct bench *bench) {
+    struct io_uring_buf_ring *shared = bench->page;
+    struct io_uring_buf_reg reg = {
+        .ring_addr = (uint64_t)(uintptr_t)shared,
+        .ring_entries = PROBE_BUFFERS,
+    };
+    if (rm_linux.enroll(&bench->ring, IORING_REGISTER_PBUF_RING, &reg, 1) < 0) return false;
+    for (uint16_t i = 0; i < PROBE_BUFFERS; i++) {
+        shared->bufs[i].addr = (uint64_t)(uintptr_t)bench->buffers[i];
+        shared->bufs[i].len = BUFFER_SIZE;
+        shared->bufs[i].bid = i;
+    }
+    __atomic_store_n(&shared->tail, PROBE_BUFFERS, __ATOMIC_RELEASE);
+    return true;
+}
+
+static void close_buffers(struct bench *bench) {
+    struct io_uring_buf_reg reg = {.bgid = 0};
+    rm_linux.enroll(&bench->ring, IORING_UNREGISTER_PBUF_RING, &reg, 1);
+}
+
+/* RECV (a flag makes it a multishot) or READ_MULTISHOT, into the buffer ring. */
+static bool try_into_buffers(struct bench *bench, uint8_t opcode, int fd, uint16_t ioprio) {
+    struct io_uring_sqe *sqe = rm_push(&bench->ring, opcode, fd, TRIED);
+    sqe->flags = IOSQE_BUFFER_SELECT;
+    sqe->ioprio = ioprio;
+    if (opcode == IORING_OP_READ_MULTISHOT) sqe->off = UINT64_MAX; /* a pipe has no position */
+    struct io_uring_cqe cqe;
+    try(&bench->ring, &cqe);
+    return answers_more(&cqe) && cqe.res == 1 && cqe.flags & IORING_CQE_F_BUFFER;
+}
+
+/* Where the memlock limit is 0 even one page is refused: then there are none. */
+static bool try_fixed_buffers(struct bench *bench) {
+    struct iovec page = {bench->page, (size_t)sysconf(_SC_PAGESIZE)};
+    if (rm_linux.enroll(&bench->ring, IORING_REGISTER_BUFFERS, &page, 1) < 0) return false;
+    rm_linux.enroll(&bench->ring, IORING_UNREGISTER_BUFFERS, NULL, 0);
+    return true;
+}
+
+static uint32_t try_all(struct bench *bench, uint64_t ops) {
+    uint32_t found = 0;
+    bool polls = ops >> IORING_OP_POLL_ADD & 1;
+    if (try_fixed_buffers(bench)) found |= RM_FIXED_BUFFERS;
+    /* Without a cancel nothing that goes on can be ended: neither here nor by a machine. */
+    if (!(ops >> IORING_OP_ASYNC_CANCEL & 1)) return found;
+    if (polls && try_cancel_fd(bench)) found |= RM_CANCEL_FD;
+    bench->ring.behaviours |= found & RM_CANCEL_FD; /* closing the bench is quicker with it */
+    if (polls && try_poll_multishot(bench)) found |= RM_POLL_MULTISHOT;
+    if (ops >> IORING_OP_ACCEPT & 1 && try_accept_multishot(bench)) found |= RM_ACCEPT_MULTISHOT;
+    if (!open_buffers(bench)) return found;
+    found |= RM_BUFFER_RINGS;
+    if (ops >> IORING_OP_RECV & 1
+        && try_into_buffers(bench, IORING_OP_RECV, bench->pair[0], IORING_RECV_MULTISHOT))
+        found |= RM_RECV_MULTISHOT;
+    if (ops >> IORING_OP_READ_MULTISHOT & 1
+        && try_into_buffers(bench, IORING_OP_READ_MULTISHOT, bench->pipe[0], 0))
+        found |= RM_READ_MULTISHOT;
+    close_buffers(bench);
+    return found;
+}
+
+/* ── answers ── */
+
+static uint64_t ask_opcodes(struct rm_ring *ring) {
+    struct {
+        struct io_uring_probe probe;
+        struct io_uring_probe_op ops[RM_OPCODES];
+    } answer;
+    uint64_t found = 0;
+    memset(&answer, 0, sizeof answer);
+    if (rm_linux.enroll(ring, IORING_REGISTER_PROBE, &answer, RM_OPCODES) < 0) return 0;
+    for (unsigned i = 0; i < answer.probe.ops_len && i < RM_OPCODES; i++)
+        if (answer.ops[i].flags & IO_URING_OP_SUPPORTED) found |= UINT64_C(1) << answer.ops[i].op;
+    return found;
+}
+
+void rm_linux_probe(struct rm_ring *ring, const struct rm_config *config, struct rm_probe *probe) {
+    struct bench bench;
+    memset(probe, 0, sizeof *probe);
+    probe->masked_ops = config->masked_ops;
+    probe->masked = config->masked;
+    probe->masked_setup = config->masked_setup;
+    probe->opcodes = ask_opcodes(ring) & ~config->masked_ops;
+
+    /* Witnesses: what would be costly or impossible to try here. */
+    if (ring->features & IORING_FEAT_CQE_SKIP) probe->behaviours |= RM_CQE_SKIP; /* 5.17 */
+    /* 6.0; needs TCP or UDP, which a container without a network refuses. */
+    if (probe->opcodes >> IORING_OP_SEND_ZC & 1) probe->behaviours |= RM_SEND_ZC;
+    if (ring->features & IORING_FEAT_RECVSEND_BUNDLE) probe->behaviours |= RM_BUNDLE; /* 6.10 */
+
+    if (!open_bench(&bench, config)) return;
+    bench.ring.opcodes = probe->opcodes;
+    probe->behaviours |= try_all(&bench, probe->opcodes);
+    close_bench(&bench);
+    /* A bundle is a run of buffers of a ring. */
+    if (!(probe->behaviours & RM_BUFFER_RINGS)) probe->behaviours &= ~(uint32_t)RM_BUNDLE;
+    probe->done = true;
+}
