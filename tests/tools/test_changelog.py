@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
+
 from support.tidy_sources import ROOT
 
 spec = importlib.util.spec_from_file_location("changelog", ROOT / "tools" / "changelog.py")

@@ -1,0 +1,29 @@
+"""The C tests of ring/: each tests/ring/*.c is compiled with the ring, without Python, and run."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from support.tidy_sources import ROOT
+
+spec = importlib.util.spec_from_file_location("ring_tests", ROOT / "tools" / "ring_tests.py")
+ring_tests = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(ring_tests)
+
+
+@pytest.mark.skipif("RINGMILL_SANITIZED" in os.environ,
+                    reason="tools/asan.py has run these, with stack red zones")
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on PATH")
+@pytest.mark.parametrize("source", ring_tests.programs(), ids=lambda path: path.stem)
+def test_program(source, tmp_path):
+    program = tmp_path / source.stem
+    ring_tests.compile_test(source, program, sanitize=False)
+    done = subprocess.run([program], cwd=tmp_path, capture_output=True, text=True)
+    if done.returncode == ring_tests.SKIPPED:
+        pytest.skip(done.stdout.strip() + done.stderr.strip())
+    assert done.returncode == 0, done.stdout + done.stderr
