@@ -1,0 +1,66 @@
+"""The stopwatch of every program that measures itself, and the one line of JSON it ends with.
+
+A program hands `report` a function that does `count` operations and times the part that matters
+with `with lap:`. It is called with growing counts until one call took `seconds`. A warm-up is in
+that: the early, short calls.
+"""
+
+import ctypes
+import json
+import time
+from collections.abc import Callable
+
+FIRST = 256  # operations of the first call
+GROWTH_MAX = 8  # per call, so that one strangely quick call cannot ask for hours
+
+
+def find_malloc_counter() -> Callable[[], int] | None:
+    """bench_mallocs() of c/count_malloc.c, when it is preloaded."""
+    try:
+        counter = ctypes.CDLL(None).bench_mallocs
+    except AttributeError:
+        return None
+    counter.restype = ctypes.c_ulonglong
+    return counter
+
+
+class Lap:
+    """Time, CPU time and allocations inside `with lap:`, added up."""
+
+    def __init__(self) -> None:
+        self.mallocs_now = find_malloc_counter() or (lambda: 0)
+        self.counts_mallocs = find_malloc_counter() is not None
+        self.clear()
+
+    def clear(self) -> None:
+        self.ns = self.cpu_ns = self.mallocs = 0
+
+    def __enter__(self) -> None:
+        self.mallocs -= self.mallocs_now()
+        self.cpu_ns -= time.process_time_ns()
+        self.ns -= time.perf_counter_ns()
+
+    def __exit__(self, *error: object) -> None:
+        self.ns += time.perf_counter_ns()
+        self.cpu_ns += time.process_time_ns()
+        self.mallocs += self.mallocs_now()
+
+
+lap = Lap()
+
+
+def report(run: Callable[[int], None], seconds: float) -> None:
+    """Grow `count` until `run(count)` takes `seconds`, then print what one operation cost."""
+    count, total = FIRST, 0
+    while True:
+        lap.clear()
+        run(count)
+        total += count
+        if lap.ns >= seconds * 1e9:
+            break
+        wanted = count * seconds * 1.1e9 / max(lap.ns, 1)
+        count = max(count + 1, int(min(wanted, count * GROWTH_MAX)))
+    figures = {"count": count, "total": total, "ns": lap.ns / count, "cpu_ns": lap.cpu_ns / count}
+    if lap.counts_mallocs:
+        figures["mallocs"] = lap.mallocs / count
+    print(json.dumps(figures))

@@ -1,0 +1,26 @@
+"""The event loops by name, for peers that are the same program on each of them."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+
+def run(loop: str, main: Coroutine[object, object, None]) -> None:
+    """Run `main` on asyncio's own loop, uvloop, rloop or ringmill's."""
+    with asyncio.Runner(loop_factory=factory(loop)) as runner:
+        runner.run(main)
+
+
+def factory(loop: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    if loop == "uvloop":
+        import uvloop
+
+        return uvloop.new_event_loop
+    if loop == "rloop":
+        import rloop
+
+        return rloop.new_event_loop
+    if loop == "ringmill":
+        import ringmill.loop
+
+        return ringmill.loop.new_event_loop
+    return asyncio.SelectorEventLoop
