@@ -12,8 +12,10 @@ ON_PATH = PATH="$(abspath $(BIN)):$$PATH"
 # install compiles what is out of date when it is imported.
 MESON_FILES = meson.build meson.options src/ringmill/meson.build
 
-# debug_checks: asserts in C and Cython and bounds checks stay on in development.
-DEV_SETUP = -Csetup-args=-Dbuildtype=debugoptimized -Csetup-args=-Ddebug_checks=true
+# debug_checks: asserts in C and Cython and bounds checks stay on in development. One build folder
+# per environment: two that share one break each other without a word.
+DEV_SETUP = -Cbuild-dir=build/$(patsubst .%,%,$(notdir $(VENV))) \
+  -Csetup-args=-Dbuildtype=debugoptimized -Csetup-args=-Ddebug_checks=true
 
 C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
 
@@ -42,7 +44,7 @@ $(VENV)/.made: pyproject.toml
 
 # Without build isolation, since the rebuild on import needs the tools to be there later too; with
 # them on PATH and CYTHON absolute, since ninja remembers the words it was given.
-$(VENV)/.installed: $(VENV)/.made $(MESON_FILES)
+$(VENV)/.installed: $(VENV)/.made $(MESON_FILES) Makefile
 	$(ON_PATH) CYTHON="$(abspath $(BIN))/cython" \
 	  $(PY) -m pip install -q --no-build-isolation --no-deps $(DEV_SETUP) -e .
 	touch $@

@@ -1,7 +1,7 @@
 """Run the suite on every CPython >= 3.11 this host has, each in an environment of its own.
 
 `make test-all`; arguments go to pytest. Looks on PATH and among pyenv's versions. Each version has
-its own .venv-X.Y and, by meson-python's default, its own build folder.
+its own .venv-X.Y and its own build folder.
 """
 
 from __future__ import annotations
