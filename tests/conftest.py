@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -72,11 +73,14 @@ def machine(kernel: str) -> Iterator[object]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_left_open() -> Iterator[None]:
-    """No test leaves a descriptor open, with or without a machine of its own."""
+def _nothing_left() -> Iterator[None]:
+    """No test leaves a descriptor open or an op alive, with or without a machine of its own."""
     before = leaks.open_fds()
     yield
-    leaks.close_default_machine()
+    leaks.collect_garbage()
+    ringmill = sys.modules.get("ringmill")
+    alive = leaks.settle_thread(ringmill) if ringmill is not None else []
     leaks.collect_garbage()
     left = leaks.new_fds(before)
+    assert not alive, f"the test left this thread's machine with {', '.join(alive)}"
     assert not left, f"the test left open: {', '.join(left)}"

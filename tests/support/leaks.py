@@ -9,8 +9,12 @@ import gc
 import os
 from typing import Any
 
-# The counters of machine.stats() that are zero when nobody waits for anything.
-AT_REST = ("ops_live", "ops_in_flight", "buffers_out", "waiters", "fibers", "timers")
+# The counters of machine.stats() that are zero when nobody waits for anything: ops alive, Python
+# buffers and blocks they hold, slices of buffer rings, fibers and tasks that have not ended, those
+# that could run, timers.
+AT_REST = (
+    "ops_live", "views_held", "blocks_held", "buffers_lent", "strands", "ready", "timers",
+)
 
 
 def open_fds() -> dict[int, str]:
@@ -40,5 +44,10 @@ def collect_garbage() -> None:
     gc.collect()
 
 
-def close_default_machine() -> None:
-    """Close the machine a plain call made for this thread, when ringmill is in use at all."""
+def settle_thread(what: Any) -> list[str]:
+    """Close the machine that plain calls made for this thread; what was alive in it, in words."""
+    machine = what.machine()  # made just for this when there was none: a ring costs little
+    try:
+        return unrest(machine.stats())
+    finally:
+        machine.close()
