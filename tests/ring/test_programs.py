@@ -16,13 +16,23 @@ ring_tests = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(ring_tests)
 
 
-@pytest.mark.skipif("RINGMILL_SANITIZED" in os.environ,
-                    reason="tools/asan.py has run these, with stack red zones")
-@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on PATH")
+pytestmark = [
+    pytest.mark.skipif("RINGMILL_SANITIZED" in os.environ,
+                       reason="tools/asan.py has run these, with stack red zones"),
+    pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on PATH"),
+]
+
+
+@pytest.fixture(scope="module")
+def ring(tmp_path_factory):
+    """The ring's objects, compiled once for all programs."""
+    return ring_tests.compile_ring(tmp_path_factory.mktemp("ring"), sanitize=False)
+
+
 @pytest.mark.parametrize("source", ring_tests.programs(), ids=lambda path: path.stem)
-def test_program(source, tmp_path):
+def test_program(source, ring, tmp_path):
     program = tmp_path / source.stem
-    ring_tests.compile_test(source, program, sanitize=False)
+    ring_tests.compile_program(source, program, ring, sanitize=False)
     done = subprocess.run([program], cwd=tmp_path, capture_output=True, text=True)
     if done.returncode == ring_tests.SKIPPED:
         pytest.skip(done.stdout.strip() + done.stderr.strip())
