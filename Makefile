@@ -17,7 +17,11 @@ MESON_FILES = meson.build meson.options src/ringmill/meson.build
 DEV_SETUP = -Cbuild-dir=build/$(patsubst .%,%,$(notdir $(VENV))) \
   -Csetup-args=-Dbuildtype=debugoptimized -Csetup-args=-Ddebug_checks=true
 
-C_FILES = $(shell git ls-files --cached --others --exclude-standard '*.c' '*.h')
+# Files of these kinds that people write: what .gitattributes marks as generated is not linted.
+by_hand = $(shell git ls-files --cached --others --exclude-standard -- $(1) | \
+  git check-attr --stdin linguist-generated | sed -n 's/: linguist-generated: unspecified$$//p')
+C_FILES = $(call by_hand,'*.c' '*.h')
+CYTHON_FILES = $(call by_hand,'*.pyx' '*.pxd')
 
 help:
 	@echo "make build     compile into $(VENV), with asserts, for development"
@@ -58,12 +62,12 @@ test: build lint
 lint: $(VENV)/.made
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(ON_PATH) cython-lint src
-	$(if $(C_FILES),$(BIN)/clang-format --dry-run -Werror $(C_FILES))
+	$(ON_PATH) cython-lint $(CYTHON_FILES)
+	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
 
 format: $(VENV)/.made
 	$(BIN)/ruff check --fix .
-	$(if $(C_FILES),$(BIN)/clang-format -i $(C_FILES))
+	$(BIN)/clang-format -i $(C_FILES)
 
 gen: $(VENV)/.made
 	$(PY) src/ringmill/ops/generate.py

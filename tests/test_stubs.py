@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+
 from support.tidy_sources import ROOT
 
 

@@ -90,6 +90,17 @@ def test_circles_are_found():
     assert rules.circles([c, OP], by_room=False) == []
 
 
+def test_headers_that_include_each_other_are_a_circle():
+    def ring(name: str, text: str) -> Source:
+        return source(f"src/ringmill/ring/{name}", text)
+
+    # ring.c may include what includes ring.h; the header may not.
+    linux = ring("linux.h", '#include "ring.h"\n')
+    use = '#include "ring.h"\n#include "linux.h"\n'
+    assert rules.circles([ring("ring.c", use), ring("ring.h", ""), linux], by_room=False) == []
+    assert rules.circles([ring("ring.c", ""), ring("ring.h", use), linux], by_room=False)
+
+
 def test_circle_behind_a_finished_branch_is_found():
     graph = {"a": {"b", "c"}, "b": set(), "c": {"d"}, "d": {"b", "c"}}
     assert rules.find_circle(graph) == ["c", "d", "c"]

@@ -49,12 +49,15 @@ def edges(tree: Iterable[Source]) -> list[tuple[Source, int, str, str]]:
     known = {module_of(source.path) for source in tree} | {PACKAGE}
     found = []
     for source in tree:
-        here = module_of(source.path)
+        # A C file is nobody's include, so it is a place of its own beside its header.
+        here = module_of(source.path) + (".c" if source.path.suffix == ".c" else "")
         for line, target in imports(source):
             # `from ringmill.core import op` names a module, `from ringmill.core.op import Op` a
             # thing inside one. A name of the package itself ends at the package.
-            while target not in known:
+            while target not in known and target.count(".") > 1:
                 target = target.rpartition(".")[0]
+            if target not in known and room_of(target) not in FLOOR_OF:
+                target = PACKAGE
             if target != here:
                 found.append((source, line, here, target))
     return found
