@@ -84,14 +84,10 @@ asan: $(VENV)/.made
 soak: build
 	$(PY) -m pytest -q -m soak $(ARGS) tests
 
-# A release build of its own: the asserts of the development build would be measured too.
-.venv-bench/.installed: pyproject.toml $(MESON_FILES) $(shell git ls-files src)
-	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python -m pip install -q ".[cli]"
-	touch $@
-
-bench: .venv-bench/.installed
-	.venv-bench/bin/python -m bench $(ARGS)
+# bench makes an environment of its own, with the peers and a release build of ringmill: the
+# asserts of this one would be measured too.
+bench: $(VENV)/.made
+	$(PY) -m bench $(ARGS)
 
 clean:
 	rm -rf .venv .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
