@@ -36,7 +36,6 @@ METRICS = (
     Metric("p50_us", "p50 us"),
     Metric("p99_us", "p99 us"),
     Metric("syscalls", "system calls"),
-    Metric("load_limited", "load-bound"),
 )
 TRACED_SIZE = 64  # system calls per request hardly depend on anything else but the turns
 SIZES = (64, 16 << 10, 64 << 10)
@@ -62,4 +61,6 @@ def run(plan: Plan) -> Answer:
         return serve_traced(who, traffic, plan) if traffic.size == TRACED_SIZE else {}
 
     rows = compare(plan, list(cells), CONTENDERS, timed, traced if plan.strace else None)
-    return Answer("echo", __doc__.splitlines()[0], METRICS, rows)
+    limited = {row.cell: None for row in rows for figures in row.rounds if figures["load_limited"]}
+    notes = [f"{cell}: the load was at its limit before a server was" for cell in limited]
+    return Answer("echo", __doc__.splitlines()[0], METRICS, rows, notes)

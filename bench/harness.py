@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from bench.stats import Summary, ratio
 
 ROUNDS = 5  # fewer medians lie; more only narrow them
-SECONDS = 2.0  # per measurement: long beside a scheduler tick, short beside one's patience
+SECONDS = 1.0  # per measurement: long beside a scheduler tick, short beside one's patience
 QUICK_ROUNDS = 2  # enough to see that the interleaving works
 QUICK_SECONDS = 0.2
 

@@ -216,4 +216,10 @@ def about(development: bool) -> dict[str, object]:
     )
     if ring.returncode == 0:
         facts["ring"] = json.loads(ring.stdout)
+    floor = compiled("read_uring.c")
+    ring = subprocess.run(
+        [str(floor), str(floor), "1", "0.001"], capture_output=True, text=True, check=False
+    )
+    if ring.returncode == 0:
+        facts["floor_ring_flags"] = json.loads(ring.stdout)["ring_flags"]
     return facts

@@ -18,6 +18,7 @@ from typing import Any
 from bench import place
 from bench.harness import Contender, Failed, Missing
 
+CANNOT = 77  # the status of a program that was not offered what it needs: a dash, no error
 END_S = 5  # after SIGTERM; then SIGKILL
 GRACE_S = 60  # to start a Python and its peers, build tasks, end; far more than is needed
 TRACE_END_S = 10  # strace writes its summary after the traced process is gone
@@ -38,6 +39,11 @@ def command_of(contender: Contender, development: bool = False) -> list[str]:
 def complaint(text: str) -> str:
     """The last lines of a stderr, as one line."""
     return " | ".join(line.strip() for line in text.strip().splitlines()[-TAIL_LINES:])
+
+
+def failure(status: int, said: str) -> Missing | Failed:
+    """What the status of a program that ended badly means."""
+    return Missing(said) if status == CANNOT else Failed(f"ended with status {status}: {said}")
 
 
 def pin(core: int) -> None:
@@ -91,7 +97,7 @@ def run_json(
         errors.seek(0)
         said = complaint(errors.read())
     if process.returncode:
-        raise Failed(f"ended with status {process.returncode}: {said}")
+        raise failure(process.returncode, said)
     try:
         return dict(json.loads(output.strip().splitlines()[-1]))
     except (IndexError, ValueError):
@@ -126,12 +132,18 @@ class Server:
         self.errors.seek(0)
         return complaint(self.errors.read())
 
+    def fail(self, reason: Exception) -> Missing | Failed:
+        """Why its load failed: the load's reason, unless the server gave a better one by ending."""
+        if self.process.poll() == CANNOT:
+            return Missing(self.complaint())
+        return Failed(f"{reason}; the server said: {self.complaint() or 'nothing'}")
+
     def last_word(self, seconds: float) -> dict[str, Any]:
         """Wait for it to end by itself and read the JSON it printed last."""
         try:
             output, _ = self.process.communicate(timeout=seconds + GRACE_S)
             if self.process.returncode:
-                raise Failed(f"ended with status {self.process.returncode}: {self.complaint()}")
+                raise failure(self.process.returncode, self.complaint())
             return dict(json.loads(output.strip().splitlines()[-1]))
         except subprocess.TimeoutExpired:
             raise Failed(f"did not end although its load was over: {self.complaint()}") from None

@@ -4,6 +4,7 @@ Knows: the line of JSON a program prints (`peers/lap.py`). Must not know: what t
 """
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench import place
@@ -18,7 +19,8 @@ STRACE_SHORT_S = 0.1
 def run_program(contender: Contender, extra: tuple[str, ...], plan: Plan) -> Figures:
     """One timed run. `extra` are the cell's arguments; the seconds come last."""
     command = [*command_of(contender, plan.development), *extra, str(plan.seconds)]
-    return run_json(command, place.cores()[0], plan.seconds)
+    said = run_json(command, place.cores()[0], plan.seconds)
+    return {name: value for name, value in said.items() if isinstance(value, int | float)}
 
 
 def calls_of(contender: Contender, extra: tuple[str, ...], plan: Plan, seconds: float) -> Figures:
@@ -49,6 +51,6 @@ def allocations(contender: Contender, extra: tuple[str, ...], plan: Plan) -> Fig
     return {"mallocs": figures["mallocs"]} if "mallocs" in figures else {}
 
 
-def by_cell(arguments: dict[str, tuple[str, ...]], plan: Plan) -> Measure:
+def by_cell(arguments: Mapping[str, tuple[str, ...]], plan: Plan) -> Measure:
     """A measure for `compare`: each cell's own arguments, then the seconds."""
     return lambda contender, cell: run_program(contender, arguments[cell], plan)

@@ -12,6 +12,7 @@ from bench.stats import Summary, figure, spread
 
 DASH = "-"
 FAILED = "failed"
+WIDTH = 150  # where there is no terminal to ask
 
 Line = tuple[str, ...]
 
@@ -75,13 +76,13 @@ def print_table(answer: Answer) -> None:
         heads = heads_of(answer)
         for index, head in enumerate(heads):
             edge = index in (0, len(heads) - 1)
-            table.add_column(head, justify="left" if edge else "right", no_wrap=index == 0)
+            table.add_column(head, justify="left" if edge else "right", no_wrap=index < 2)
         for cell, part in sections_of(answer).items():
             table.add_section()
             table.add_row(f"[bold]{cell}[/bold]")
             for line in part:
                 table.add_row(*line)
-        Console(width=None if sys.stdout.isatty() else 140).print(table)
+        Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
     for text in notes_of(answer):
         print(text)
     print(flush=True)
@@ -89,9 +90,16 @@ def print_table(answer: Answer) -> None:
 
 def notes_of(answer: Answer) -> list[str]:
     """The answer's own notes, then why there are dashes, each reason once."""
-    absent = {row.contender.name: row.absent for row in answer.rows if row.absent}
+    absent: dict[str, dict[str, None]] = {}  # why -> who, in order and each once
+    for row in answer.rows:
+        if row.absent:
+            absent.setdefault(row.absent, {})[row.contender.name] = None
     failed = [f"{r.cell}: {r.contender.name} failed: {r.error}" for r in answer.rows if r.error]
-    return [*answer.notes, *(f"- {name}: {why}" for name, why in absent.items()), *failed]
+    return [
+        *answer.notes,
+        *(f"{DASH} {', '.join(who)}: {why}" for why, who in absent.items()),
+        *failed,
+    ]
 
 
 def record_of(answer: Answer, plan: Plan, about: Mapping[str, object]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def load_on(server: Server, address: str, traffic: Traffic, plan: Plan) -> Figur
     try:
         return run_load(address, traffic, ("-w", str(warm), "-p", str(server.pid)), plan)
     except Failed as reason:
-        raise Failed(f"{reason}; the server said: {server.complaint() or 'nothing'}") from None
+        raise server.fail(reason) from None
 
 
 def server_command(contender: Contender, address: str, plan: Plan) -> list[str]:

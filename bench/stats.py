@@ -43,7 +43,7 @@ def figure(value: float) -> str:
         digits = len(str(int(size))) - 3
         return f"{round(value / 10**digits) * 10**digits:,}"
     if size >= 100:
-        return f"{value:.0f}"
+        return f"{value:,.0f}"
     if size >= 10:
         return f"{value:.1f}"
     return f"{value:.2f}" if size >= 1 else f"{value:.3f}"

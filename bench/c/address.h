@@ -28,14 +28,12 @@ struct address {
     int family;
 };
 
-static inline void fail(const char *what)
-{
+static inline void fail(const char *what) {
     fprintf(stderr, "%s: %s\n", what, strerror(errno));
     exit(1);
 }
 
-static inline struct address address_of(const char *text)
-{
+static inline struct address address_of(const char *text) {
     struct address a = {.family = AF_INET, .size = sizeof(struct sockaddr_in)};
     if (strchr(text, '/')) {
         a.family = AF_UNIX;
@@ -61,29 +59,23 @@ static inline struct address address_of(const char *text)
 }
 
 /* Small messages must not wait for each other's acknowledgement; on Unix sockets a no-op. */
-static inline void send_at_once(int fd)
-{
+static inline void send_at_once(int fd) {
     int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
 
-static inline int listen_at(const char *text, int type_flags)
-{
+static inline int listen_at(const char *text, int type_flags) {
     struct address a = address_of(text);
     int one = 1, fd = socket(a.family, SOCK_STREAM | SOCK_CLOEXEC | type_flags, 0);
-    if (fd < 0)
-        fail("socket");
+    if (fd < 0) fail("socket");
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (a.family == AF_UNIX)
-        unlink(text);
-    if (bind(fd, &a.name.any, a.size) || listen(fd, BACKLOG))
-        fail(text);
+    if (a.family == AF_UNIX) unlink(text);
+    if (bind(fd, &a.name.any, a.size) || listen(fd, BACKLOG)) fail(text);
     return fd;
 }
 
 /* A thousand connections do not fit into the usual soft limit of 1024 fds. */
-static inline void raise_fd_limit(void)
-{
+static inline void raise_fd_limit(void) {
     struct rlimit limit;
     if (!getrlimit(RLIMIT_NOFILE, &limit)) {
         limit.rlim_cur = limit.rlim_max;

@@ -16,25 +16,19 @@ extern void *__libc_realloc(void *old, size_t size);
 
 static __thread unsigned long long count __attribute__((tls_model("initial-exec")));
 
-unsigned long long bench_mallocs(void)
-{
-    return count;
-}
+unsigned long long bench_mallocs(void) { return count; }
 
-void *malloc(size_t size)
-{
+void *malloc(size_t size) {
     count++;
     return __libc_malloc(size);
 }
 
-void *calloc(size_t n, size_t size)
-{
+void *calloc(size_t n, size_t size) {
     count++;
     return __libc_calloc(n, size);
 }
 
-void *realloc(void *old, size_t size)
-{
+void *realloc(void *old, size_t size) {
     count++;
     return __libc_realloc(old, size);
 }

@@ -10,8 +10,8 @@
 
 #include "address.h"
 
-#define FDS_MAX     65536          /* connections are found by fd; more would not fit one loopback */
-#define EVENTS_MAX  1024           /* one wait may answer for all connections of a benchmark */
+#define FDS_MAX 65536              /* connections are found by fd */
+#define EVENTS_MAX 1024            /* one wait may answer for all connections of a benchmark */
 #define BUFFER_SIZE (256u * 1024u) /* what uvloop reads at once; covers every message we send */
 
 /* What could not be written yet. While there is some, nothing more is read from its peer. */
@@ -23,22 +23,18 @@ struct rest {
 static struct rest rests[FDS_MAX];
 static char buffer[BUFFER_SIZE];
 
-static void watch(int epoll, int how, int fd, unsigned events)
-{
+static void watch(int epoll, int how, int fd, unsigned events) {
     struct epoll_event event = {.events = events, .data.fd = fd};
-    if (epoll_ctl(epoll, how, fd, &event))
-        fail("epoll_ctl");
+    if (epoll_ctl(epoll, how, fd, &event)) fail("epoll_ctl");
 }
 
-static void drop(int fd)
-{
+static void drop(int fd) {
     free(rests[fd].data);
     rests[fd] = (struct rest){0};
     close(fd);
 }
 
-static void accept_all(int epoll, int listener)
-{
+static void accept_all(int epoll, int listener) {
     int fd;
     while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
         if (fd >= FDS_MAX) {
@@ -48,17 +44,14 @@ static void accept_all(int epoll, int listener)
         send_at_once(fd);
         watch(epoll, EPOLL_CTL_ADD, fd, EPOLLIN);
     }
-    if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
-        fail("accept");
+    if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) fail("accept");
 }
 
-static void write_rest(int epoll, int fd)
-{
+static void write_rest(int epoll, int fd) {
     struct rest *rest = &rests[fd];
     ssize_t n = send(fd, rest->data + rest->offset, rest->size - rest->offset, MSG_NOSIGNAL);
     if (n < 0) {
-        if (errno != EAGAIN)
-            drop(fd);
+        if (errno != EAGAIN) drop(fd);
         return;
     }
     rest->offset += (size_t)n;
@@ -69,12 +62,10 @@ static void write_rest(int epoll, int fd)
     }
 }
 
-static void echo(int epoll, int fd)
-{
+static void echo(int epoll, int fd) {
     ssize_t size = recv(fd, buffer, sizeof buffer, 0);
     if (size <= 0) {
-        if (size == 0 || errno != EAGAIN)
-            drop(fd);
+        if (size == 0 || errno != EAGAIN) drop(fd);
         return;
     }
     ssize_t sent = send(fd, buffer, (size_t)size, MSG_NOSIGNAL);
@@ -85,34 +76,29 @@ static void echo(int epoll, int fd)
         }
         sent = 0;
     }
-    if (sent == size)
-        return;
+    if (sent == size) return;
     struct rest *rest = &rests[fd];
     rest->offset = 0;
     rest->size = (size_t)(size - sent);
     rest->data = malloc(rest->size);
-    if (!rest->data)
-        fail("malloc");
+    if (!rest->data) fail("malloc");
     memcpy(rest->data, buffer + sent, rest->size);
     watch(epoll, EPOLL_CTL_MOD, fd, EPOLLOUT);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc != 2) {
         fprintf(stderr, "usage: echo_epoll PORT|PATH\n");
         return 2;
     }
     raise_fd_limit();
     int listener = listen_at(argv[1], SOCK_NONBLOCK), epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll < 0)
-        fail("epoll_create1");
+    if (epoll < 0) fail("epoll_create1");
     watch(epoll, EPOLL_CTL_ADD, listener, EPOLLIN);
     static struct epoll_event events[EVENTS_MAX];
     for (;;) {
         int n = epoll_wait(epoll, events, EVENTS_MAX, -1);
-        if (n < 0 && errno != EINTR)
-            fail("epoll_wait");
+        if (n < 0 && errno != EINTR) fail("epoll_wait");
         for (int i = 0; i < n; i++) {
             int fd = events[i].data.fd;
             if (fd == listener)

@@ -2,13 +2,13 @@
  *
  *     echo_uring PORT|PATH recv|poll
  *
- * recv: multishot receive into provided buffers; small messages are sent by SQE, so that a whole
- *       turn of them costs one system call. The floor for small messages.
- * poll: multishot poll, then recv(2) and send(2) with one hot buffer. Two calls per message, but the
- *       data stays in the cache and no buffer can run out. The floor for large messages.
+ * recv: multishot receive into provided buffers; small messages are sent by SQE, so that a
+ *       whole turn of them costs one system call. The floor for small messages.
+ * poll: multishot poll, then recv(2) and send(2) with one hot buffer. Two calls per message, but
+ *       the data stays in the cache and no buffer can run out. The floor for large messages.
  *
- * A connection's fd is closed only after the last completion that names it, therefore a number found
- * in user_data always means the connection it meant when it was pushed.
+ * A connection's fd is closed only after the last completion that names it, therefore a number
+ * found in user_data always means the connection it meant when it was pushed.
  */
 #define _GNU_SOURCE
 #include <poll.h>
@@ -16,14 +16,14 @@
 #include "address.h"
 #include "uring.h"
 
-#define FDS_MAX         65536          /* connections are found by fd */
-#define SQ_SIZE         2048           /* more pushes than this in one turn are submitted early */
-#define CQ_SIZE         16384          /* 1000 connections x (receive, send), with room to spare */
-#define BUFFERS         4096           /* 1000 connections x 64 KiB messages in flight */
-#define BUFFER_SIZE     16384u         /* small enough to be many, large enough for most messages */
-#define HOT_SIZE        (256u * 1024u) /* poll: one buffer for all, as in echo_epoll.c */
-#define SEND_DIRECT_MIN 8192u          /* from here the copy costs more than the call it saves */
-#define GROUP           0
+#define FDS_MAX 65536           /* connections are found by fd */
+#define SQ_SIZE 2048            /* more pushes than this in one turn are submitted early */
+#define CQ_SIZE 16384           /* 1000 connections x (receive, send), with room to spare */
+#define BUFFERS 4096            /* 1000 connections x 64 KiB messages in flight */
+#define BUFFER_SIZE 16384u      /* small enough to be many, large enough for most messages */
+#define HOT_SIZE (256u * 1024u) /* poll: one buffer for all, as in echo_epoll.c */
+#define SEND_DIRECT_MIN 8192u   /* from here the copy costs more than the call it saves */
+#define GROUP 0
 
 enum what { ACCEPT, RECEIVE, SEND, CANCEL };
 
@@ -56,8 +56,7 @@ static int starved[FDS_MAX], starved_count;
 
 /* ── pushing ───────────────────────────────────────────────────────────────────────────────── */
 
-static struct io_uring_sqe *push(enum what what, int opcode, int fd)
-{
+static struct io_uring_sqe *push(enum what what, int opcode, int fd) {
     struct io_uring_sqe *sqe = ring_push(&ring);
     sqe->opcode = (unsigned char)opcode;
     sqe->fd = fd;
@@ -65,13 +64,11 @@ static struct io_uring_sqe *push(enum what what, int opcode, int fd)
     return sqe;
 }
 
-static void push_accept(int listener)
-{
+static void push_accept(int listener) {
     push(ACCEPT, IORING_OP_ACCEPT, listener)->ioprio = IORING_ACCEPT_MULTISHOT;
 }
 
-static void arm(int fd)
-{
+static void arm(int fd) {
     connections[fd].armed = true;
     if (by_poll) {
         struct io_uring_sqe *sqe = push(RECEIVE, IORING_OP_POLL_ADD, fd);
@@ -85,8 +82,7 @@ static void arm(int fd)
     }
 }
 
-static void push_send(int fd, const char *data, unsigned size)
-{
+static void push_send(int fd, const char *data, unsigned size) {
     struct io_uring_sqe *sqe = push(SEND, IORING_OP_SEND, fd);
     sqe->addr = (uint64_t)(uintptr_t)data;
     sqe->len = size;
@@ -96,8 +92,7 @@ static void push_send(int fd, const char *data, unsigned size)
 
 /* ── the end of a connection ───────────────────────────────────────────────────────────────── */
 
-static void close_if_idle(int fd)
-{
+static void close_if_idle(int fd) {
     struct connection *c = &connections[fd];
     if (c->over && !c->armed && !c->sending && !c->starved) {
         free(c->rest);
@@ -107,8 +102,7 @@ static void close_if_idle(int fd)
 }
 
 /* A poll holds the file: without the cancel, close() would leave the socket open for ever. */
-static void end(int fd)
-{
+static void end(int fd) {
     struct connection *c = &connections[fd];
     if (!c->over && c->armed) {
         struct io_uring_sqe *sqe = push(CANCEL, IORING_OP_ASYNC_CANCEL, -1);
@@ -120,13 +114,9 @@ static void end(int fd)
 
 /* ── provided buffers ──────────────────────────────────────────────────────────────────────── */
 
-static char *buffer_at(int id)
-{
-    return buffers + (size_t)id * BUFFER_SIZE;
-}
+static char *buffer_at(int id) { return buffers + (size_t)id * BUFFER_SIZE; }
 
-static void give_back(int id)
-{
+static void give_back(int id) {
     struct io_uring_buf *slot = &group->bufs[group_tail++ & (BUFFERS - 1)];
     slot->addr = (uint64_t)(uintptr_t)buffer_at(id);
     slot->len = BUFFER_SIZE;
@@ -134,26 +124,22 @@ static void give_back(int id)
     __atomic_store_n(&group->tail, group_tail, __ATOMIC_RELEASE);
 }
 
-static void open_group(void)
-{
+static void open_group(void) {
     size_t size = BUFFERS * sizeof(struct io_uring_buf);
     group = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
     buffers = mmap(NULL, (size_t)BUFFERS * BUFFER_SIZE, PROT_READ | PROT_WRITE,
                    MAP_ANONYMOUS | MAP_PRIVATE, -1, 0);
-    if (group == MAP_FAILED || buffers == MAP_FAILED)
-        fail("mmap of the buffers");
+    if (group == MAP_FAILED || buffers == MAP_FAILED) fail("mmap of the buffers");
     struct io_uring_buf_reg reg = {
         .ring_addr = (uint64_t)(uintptr_t)group, .ring_entries = BUFFERS, .bgid = GROUP};
     if (syscall(__NR_io_uring_register, ring.real_fd, IORING_REGISTER_PBUF_RING, &reg, 1) < 0)
         fail("IORING_REGISTER_PBUF_RING");
-    for (int id = 0; id < BUFFERS; id++)
-        give_back(id);
+    for (int id = 0; id < BUFFERS; id++) give_back(id);
 }
 
 /* Re-arming before a buffer is back would fail at once, again and again: only after the sends of
  * this turn gave some back, and no more receives than that could serve. */
-static void rearm_starved(unsigned short tail_before)
-{
+static void rearm_starved(unsigned short tail_before) {
     int room = (unsigned short)(group_tail - tail_before);
     for (; starved_count && room; room--) {
         int fd = starved[--starved_count];
@@ -167,14 +153,12 @@ static void rearm_starved(unsigned short tail_before)
 
 /* ── recv: what a completion means ─────────────────────────────────────────────────────────── */
 
-static void send_first(int fd)
-{
+static void send_first(int fd) {
     struct piece *piece = &pieces[connections[fd].first];
     push_send(fd, buffer_at(connections[fd].first) + piece->offset, piece->size - piece->offset);
 }
 
-static void echo_buffer(int fd, int id, unsigned size)
-{
+static void echo_buffer(int fd, int id, unsigned size) {
     struct connection *c = &connections[fd];
     unsigned sent = 0;
     if (size >= SEND_DIRECT_MIN && c->first < 0) {
@@ -191,12 +175,10 @@ static void echo_buffer(int fd, int id, unsigned size)
     else
         pieces[c->last].next = id;
     c->last = id;
-    if (!c->sending)
-        send_first(fd);
+    if (!c->sending) send_first(fd);
 }
 
-static void on_received(int fd, int result, unsigned flags)
-{
+static void on_received(int fd, int result, unsigned flags) {
     struct connection *c = &connections[fd];
     c->armed = flags & IORING_CQE_F_MORE;
     if (result > 0) {
@@ -204,8 +186,7 @@ static void on_received(int fd, int result, unsigned flags)
             give_back((int)(flags >> IORING_CQE_BUFFER_SHIFT));
         else
             echo_buffer(fd, (int)(flags >> IORING_CQE_BUFFER_SHIFT), (unsigned)result);
-        if (!c->armed && !c->over)
-            arm(fd);
+        if (!c->armed && !c->over) arm(fd);
         close_if_idle(fd);
     } else if (result == -ENOBUFS && !c->over) {
         c->starved = true;
@@ -215,14 +196,12 @@ static void on_received(int fd, int result, unsigned flags)
     }
 }
 
-static void on_sent(int fd, int result)
-{
+static void on_sent(int fd, int result) {
     struct connection *c = &connections[fd];
     struct piece *piece = &pieces[c->first];
     c->sending = false;
     if (result < 0) {
-        for (int id = c->first; id >= 0; id = pieces[id].next)
-            give_back(id);
+        for (int id = c->first; id >= 0; id = pieces[id].next) give_back(id);
         c->first = c->last = -1;
         end(fd);
         return;
@@ -233,20 +212,17 @@ static void on_sent(int fd, int result)
         c->first = piece->next;
         give_back(id);
     }
-    if (c->first >= 0)
-        send_first(fd);
+    if (c->first >= 0) send_first(fd);
     close_if_idle(fd);
 }
 
 /* ── poll: what a completion means ─────────────────────────────────────────────────────────── */
 
 /* Keep what send(2) did not take, and read on only when it is gone. */
-static void send_rest(int fd, const char *data, unsigned size)
-{
+static void send_rest(int fd, const char *data, unsigned size) {
     struct connection *c = &connections[fd];
     c->rest = malloc(size);
-    if (!c->rest)
-        fail("malloc");
+    if (!c->rest) fail("malloc");
     memcpy(c->rest, data, size);
     c->offset = 0;
     c->size = size;
@@ -254,12 +230,10 @@ static void send_rest(int fd, const char *data, unsigned size)
 }
 
 /* Multishot poll tells about changes, not about states: read until nothing is left. */
-static void echo_until_dry(int fd)
-{
+static void echo_until_dry(int fd) {
     while (!connections[fd].sending) {
         ssize_t size = recv(fd, hot, sizeof hot, MSG_DONTWAIT);
-        if (size < 0 && errno == EAGAIN)
-            return;
+        if (size < 0 && errno == EAGAIN) return;
         ssize_t sent = size > 0 ? send(fd, hot, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) : -1;
         if (size <= 0 || (sent < 0 && errno != EAGAIN)) {
             end(fd);
@@ -274,8 +248,7 @@ static void echo_until_dry(int fd)
     }
 }
 
-static void on_readable(int fd, int result, unsigned flags)
-{
+static void on_readable(int fd, int result, unsigned flags) {
     connections[fd].armed = flags & IORING_CQE_F_MORE;
     if (connections[fd].over) {
         close_if_idle(fd);
@@ -290,8 +263,7 @@ static void on_readable(int fd, int result, unsigned flags)
     echo_until_dry(fd);
 }
 
-static void on_rest_sent(int fd, int result)
-{
+static void on_rest_sent(int fd, int result) {
     struct connection *c = &connections[fd];
     c->sending = false;
     if (result < 0) {
@@ -313,8 +285,7 @@ static void on_rest_sent(int fd, int result)
 
 /* ── the turn ──────────────────────────────────────────────────────────────────────────────── */
 
-static void on_accepted(int listener, int result, unsigned flags)
-{
+static void on_accepted(int listener, int result, unsigned flags) {
     if (result >= FDS_MAX) {
         close(result);
     } else if (result >= 0) {
@@ -325,12 +296,10 @@ static void on_accepted(int listener, int result, unsigned flags)
         errno = -result;
         fail("accept");
     }
-    if (!(flags & IORING_CQE_F_MORE))
-        push_accept(listener);
+    if (!(flags & IORING_CQE_F_MORE)) push_accept(listener);
 }
 
-static void on_completion(enum what what, int fd, int result, unsigned flags)
-{
+static void on_completion(enum what what, int fd, int result, unsigned flags) {
     switch (what) {
     case ACCEPT: on_accepted(fd, result, flags); break;
     case RECEIVE: by_poll ? on_readable(fd, result, flags) : on_received(fd, result, flags); break;
@@ -339,8 +308,7 @@ static void on_completion(enum what what, int fd, int result, unsigned flags)
     }
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc != 3 || (strcmp(argv[2], "recv") && strcmp(argv[2], "poll"))) {
         fprintf(stderr, "usage: echo_uring PORT|PATH recv|poll\n");
         return 2;
@@ -348,8 +316,7 @@ int main(int argc, char **argv)
     by_poll = !strcmp(argv[2], "poll");
     raise_fd_limit();
     ring_open(&ring, SQ_SIZE, CQ_SIZE);
-    if (!by_poll)
-        open_group();
+    if (!by_poll) open_group();
     push_accept(listen_at(argv[1], 0));
     ring_print_about(&ring);
     for (;;) {

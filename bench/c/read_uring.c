@@ -21,21 +21,18 @@ static char *buffers;
 static uint64_t blocks, seed = 88172645463325252ULL;
 static int file;
 
-static double now_s(void)
-{
+static double now_s(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static uint64_t random_block(void)
-{
+static uint64_t random_block(void) {
     seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
     return seed % blocks;
 }
 
-static void push_read(unsigned slot)
-{
+static void push_read(unsigned slot) {
     struct io_uring_sqe *sqe = ring_push(&ring);
     sqe->opcode = IORING_OP_READ;
     sqe->fd = file;
@@ -45,8 +42,7 @@ static void push_read(unsigned slot)
     sqe->user_data = slot;
 }
 
-static uint64_t reap(void)
-{
+static uint64_t reap(void) {
     unsigned head, tail = ring_ready(&ring, &head), n = tail - head;
     for (; head != tail; head++) {
         struct io_uring_cqe *cqe = ring_at(&ring, head);
@@ -60,8 +56,7 @@ static uint64_t reap(void)
     return n;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     unsigned depth = argc == 4 ? (unsigned)atoi(argv[2]) : 0;
     double seconds = argc == 4 ? atof(argv[3]) : 0;
     if (depth < 1 || depth > DEPTH_MAX || seconds <= 0) {
@@ -70,22 +65,24 @@ int main(int argc, char **argv)
     }
     struct stat status;
     file = open(argv[1], O_RDONLY | O_CLOEXEC);
-    if (file < 0 || fstat(file, &status))
-        ring_die(argv[1]);
+    if (file < 0 || fstat(file, &status)) ring_die(argv[1]);
     blocks = (uint64_t)status.st_size / READ_SIZE;
     buffers = blocks ? aligned_alloc(READ_SIZE, (size_t)depth * READ_SIZE) : NULL;
-    if (!buffers)
-        ring_die("read_uring: an empty file, or no memory");
+    if (!buffers) ring_die("read_uring: an empty file, or no memory");
     ring_open(&ring, depth, depth * 2);
-    for (unsigned slot = 0; slot < depth; slot++)
-        push_read(slot);
-    double begin = now_s(), end = begin;
+    for (unsigned slot = 0; slot < depth; slot++) push_read(slot);
+    double begin = now_s(CLOCK_MONOTONIC), end = begin;
+    double cpu_begin = now_s(CLOCK_PROCESS_CPUTIME_ID);
     uint64_t count = 0;
-    for (unsigned turn = 0; (turn & LOOK_MASK) || (end = now_s()) < begin + seconds; turn++) {
+    for (unsigned turn = 0; (turn & LOOK_MASK) || (end = now_s(CLOCK_MONOTONIC)) < begin + seconds;
+         turn++) {
         ring_enter(&ring, 1);
         count += reap();
     }
-    printf("{\"count\": %llu, \"ns\": %.2f, \"ring_flags\": \"0x%x\"}\n", (unsigned long long)count,
-           (end - begin) * 1e9 / (double)count, ring.setup_flags);
+    double cpu = now_s(CLOCK_PROCESS_CPUTIME_ID) - cpu_begin, n = (double)count;
+    printf("{\"count\": %llu, \"total\": %llu, \"ns\": %.2f, \"cpu_ns\": %.2f, "
+           "\"ring_flags\": \"0x%x\"}\n",
+           (unsigned long long)count, (unsigned long long)count, (end - begin) * 1e9 / n,
+           cpu * 1e9 / n, ring.setup_flags);
     return 0;
 }

@@ -20,12 +20,12 @@ class Echo(asyncio.Protocol):
 async def main() -> None:
     loop = asyncio.get_running_loop()
     if "/" in address:
-        server = await loop.create_unix_server(Echo, address, backlog=4096)
+        await loop.create_unix_server(Echo, address, backlog=4096)
     else:
-        server = await loop.create_server(
+        await loop.create_server(
             Echo, "127.0.0.1", int(address), backlog=4096, family=socket.AF_INET
         )
-    await server.serve_forever()
+    await asyncio.Event().wait()  # for ever; rloop's serve_forever() stops serving
 
 
 loops.run(loop_name, main())

@@ -1,13 +1,20 @@
 """The event loops by name, for peers that are the same program on each of them."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine
+
+CANNOT = 77  # the status that means "not offered" to the harness (as in automake): a dash, no error
 
 
 def run(loop: str, main: Coroutine[object, object, None]) -> None:
     """Run `main` on asyncio's own loop, uvloop, rloop or ringmill's."""
     with asyncio.Runner(loop_factory=factory(loop)) as runner:
-        runner.run(main)
+        try:
+            runner.run(main)
+        except NotImplementedError:
+            print(f"{loop} does not offer this", file=sys.stderr)
+            sys.exit(CANNOT)
 
 
 def factory(loop: str) -> Callable[[], asyncio.AbstractEventLoop]:

@@ -6,8 +6,8 @@ from lap import lap, report
 
 
 def main(count: int) -> None:
-    items = [None] * 128
-    for _ in range(count // 128):
+    items = [None] * 512
+    for _ in range(count // 512):
         with lap:
             for item in items:
                 item  # noqa: B018

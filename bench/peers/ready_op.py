@@ -6,7 +6,7 @@ import ringmill
 from lap import lap, report
 from ringmill import aio
 
-BATCH = 128  # complete before the stopwatch starts
+BATCH = 512  # complete before the stopwatch starts
 
 
 async def main(count: int) -> None:
