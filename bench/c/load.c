@@ -22,14 +22,14 @@
 #include "address.h"
 
 #define NS 1000000000LL
-#define CONNECT_S 15                /* a Python server with many tasks needs seconds to start */
-#define STALL_S 10                  /* longer than any pause of a sound server, under strace too */
-#define TICK_MS 100                 /* how often a silent load looks at the clock and the server */
-#define EVENTS_MAX 1024             /* one wait may answer for all connections of a benchmark */
+#define CONNECT_S 15 /* a Python server with many tasks needs seconds to start */
+#define STALL_S 10 /* longer than any pause of a sound server, under strace too */
+#define TICK_MS 100 /* how often a silent load looks at the clock and the server */
+#define EVENTS_MAX 1024 /* one wait may answer for all connections of a benchmark */
 #define RECEIVE_SIZE (256u * 1024u) /* one call per reply, and room to notice a reply too long */
-#define SHIFT_MAX 4096u             /* messages start at this many places of the pattern */
-#define CONNECTIONS_MAX 60000       /* fewer than the loopback has ports */
-#define SIZE_MAX_ (64u << 20)       /* a typing error, not a message */
+#define SHIFT_MAX 4096u /* messages start at this many places of the pattern */
+#define CONNECTIONS_MAX 60000 /* fewer than the loopback has ports */
+#define SIZE_MAX_ (64u << 20) /* a typing error, not a message */
 
 /* Latencies are counted, not kept: SUB steps per power of two keep the error below 1.6 %. */
 #define SUB_BITS 6
@@ -38,11 +38,11 @@
 
 struct connection {
     int fd;
-    bool blocked;          /* waits for room to send */
-    unsigned id;           /* which connection this is, for patterns and for sentences */
-    unsigned requests;     /* begun so far */
+    bool blocked; /* waits for room to send */
+    unsigned id; /* which connection this is, for patterns and for sentences */
+    unsigned requests; /* begun so far */
     size_t sent, received; /* of the message under way */
-    const char *message;   /* what it consists of */
+    const char *message; /* what it consists of */
     long long begun_ns;
 };
 
@@ -59,8 +59,8 @@ static struct {
     int epoll;
     struct connection *all;
     char *pattern, *received;
-    uint64_t done, open;   /* requests answered; requests not answered yet */
-    uint64_t measured;     /* requests answered within the measured time */
+    uint64_t done, open; /* requests answered; requests not answered yet */
+    uint64_t measured; /* requests answered within the measured time */
     uint64_t histogram[OCTAVES * SUB];
     bool measuring, ending;
     long long begin_ns, end_ns, max_ns;
