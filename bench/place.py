@@ -49,8 +49,9 @@ def digest_of(paths: list[Path]) -> str:
 
 
 def pip_install(*what: str) -> str | None:
-    """Install into the benchmarks' environment. Returns the complaint, or None."""
-    command = [str(VENV / "bin/python"), "-m", "pip", "install", "-q", *what]
+    """Install into the benchmarks' environment, by our own pip. Returns the complaint, or None."""
+    command = [sys.executable, "-m", "pip", "--python", str(VENV / "bin/python"), "install", "-q"]
+    command += what
     done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_S, check=False)
     return None if done.returncode == 0 else done.stderr.strip()[-TAIL:]
 
@@ -65,7 +66,9 @@ def peers_python() -> Path:
         return python
     tell(f"making {VENV.name} for the peers: {', '.join(PACKAGES)}")
     shutil.rmtree(VENV, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True, timeout=PIP_S)
+    # Without pip: a Python that was split from its ensurepip can make such a one, too.
+    making = [sys.executable, "-m", "venv", "--without-pip", str(VENV)]
+    subprocess.run(making, check=True, timeout=PIP_S)
     complaints = {name: pip_install(name) for name in PACKAGES}
     absent = {name: why for name, why in complaints.items() if why}
     for name, why in absent.items():

@@ -1,4 +1,4 @@
-"""Tell which kernel ringmill's machine runs on and with which flags, as one line of JSON."""
+"""Tell which kernel ringmill's machine runs on and what it found there, as one line of JSON."""
 
 import json
 import os
@@ -6,17 +6,17 @@ import os
 import ringmill
 
 machine = ringmill.Machine()
-kernel = machine.kernel
-facts = {
-    "kernel": kernel.name,
-    "why": str(kernel.why),
-    # Whatever else the kernel tells of itself, e.g. the flags of its setup.
-    **{
-        name: getattr(kernel, name)
-        for name in ("setup_flags", "features", "flags", "behaviours")
-        if isinstance(getattr(kernel, name, None), int | str | list | tuple)
-    },
-    "environment": {k: v for k, v in os.environ.items() if k.startswith("RINGMILL_")},
-}
+# Flags are bits, and so are opcodes and behaviours: hexadecimal reads best.
+found = {name: hex(bits) for name, bits in machine.facts().items()}
+chosen = {name: value for name, value in os.environ.items() if name.startswith("RINGMILL_")}
+print(
+    json.dumps(
+        {
+            "kernel": machine.kernel.name,
+            "why": machine.kernel.why,
+            "found": found,
+            "environment": chosen,
+        }
+    )
+)
 machine.close()
-print(json.dumps(facts))
