@@ -32,7 +32,7 @@ CONTENDERS = (
 )
 METRICS = (
     Metric("rps", "requests/s", higher_is_better=True),
-    Metric("server_cpu_us", "CPU us per request"),
+    Metric("server_cpu_us", "CPU us per request", word="CPU"),
     Metric("p50_us", "p50 us"),
     Metric("p99_us", "p99 us"),
     Metric("syscalls", "system calls"),

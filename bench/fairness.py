@@ -26,10 +26,10 @@ METRICS = (
     Metric("tick_p50_us", "tick p50 us"),
     Metric("tick_p999_us", "tick p99.9 us"),
     Metric("p50_us", "echo p50 us"),
-    Metric("p99_us", "echo p99 us"),
+    Metric("p99_us", "echo p99 us", word="echo"),
     Metric("p999_us", "echo p99.9 us"),
     Metric("rps", "echo/s", higher_is_better=True),
-    Metric("steps_s", "steps/s", higher_is_better=True),
+    Metric("steps_s", "steps/s", higher_is_better=True, word="steps"),
 )
 
 

@@ -56,11 +56,12 @@ class Contender:
 
 @dataclass(frozen=True)
 class Metric:
-    """One column. The first metric of a question is the one that ratios are made of."""
+    """One column. Ratios are made of the first of a question, and of those with a `word`."""
 
     name: str  # as in the measured dict
     title: str
     higher_is_better: bool = False
+    word: str = ""  # that tells this ratio from the first one: `2.1 x gevent (CPU 2.3)`
 
 
 Figures = dict[str, float]
@@ -100,22 +101,27 @@ class Answer:
         found = [row for row in self.rows if row.cell == cell and row.contender.name == name]
         return found[0] if found else None
 
-    def ratios(self, row: Row) -> dict[str, Summary]:
-        """How many times better this row is than each of those it is compared with."""
-        metric = self.metrics[0]
-        ours = row.summary(metric.name)
-        found: dict[str, Summary] = {}
+    @property
+    def compared(self) -> tuple[Metric, ...]:
+        return (self.metrics[0], *(metric for metric in self.metrics[1:] if metric.word))
+
+    def ratios(self, row: Row) -> dict[str, dict[str, Summary]]:
+        """By rival, then by metric: how many times better this row is."""
+        found: dict[str, dict[str, Summary]] = {}
         for name in row.contender.against:
-            other = self.row(row.cell, name)
-            theirs = other.summary(metric.name) if other else None
-            times = (
-                ratio(ours, theirs, higher_is_better=metric.higher_is_better)
-                if ours and theirs
-                else None
-            )
-            if times:
-                found[name] = times
+            if other := self.row(row.cell, name):
+                times = {m.name: times_better(row, other, m) for m in self.compared}
+                known = {metric: summary for metric, summary in times.items() if summary}
+                if known:
+                    found[name] = known
         return found
+
+
+def times_better(row: Row, other: Row, metric: Metric) -> Summary | None:
+    ours, theirs = row.summary(metric.name), other.summary(metric.name)
+    if ours is None or theirs is None:
+        return None
+    return ratio(ours, theirs, higher_is_better=metric.higher_is_better)
 
 
 def attempt(row: Row, measure: Measure) -> Figures:

@@ -160,6 +160,15 @@ def test_the_table_tells_figures_dashes_and_ratios(answer: Answer):
     assert line.split() == ["a", "110", "(100-120)", "-", "3.00", "x", "b"]
 
 
+def test_a_second_ratio_is_told_by_its_word():
+    cpu = Metric("cpu_us", "CPU us", word="CPU")
+    figures = {"a": {"rps": 50.0, "cpu_us": 2.0}, "b": {"rps": 40.0, "cpu_us": 6.0}}
+    rows = compare(Plan(rounds=1), ["cell"], [A, B], lambda who, _cell: dict(figures[who.name]))
+    answer = Answer("q", "How long?", (RATE, cpu), rows)
+    assert report.ratios_text(answer, rows[0]) == "1.25 x b (CPU 3.00)"
+    assert report.ratios_text(answer, rows[1]) == ""
+
+
 def test_the_record_keeps_every_round(answer: Answer, tmp_path: Path):
     record = report.record_of(answer, Plan(rounds=2), {"kernel": "6.1"})
     path = report.save(record, tmp_path / "new")
@@ -173,7 +182,7 @@ def test_the_record_keeps_every_round(answer: Answer, tmp_path: Path):
         "max": 120.0,
         "rounds": [100.0, 120.0],
     }
-    assert first["ratios"]["b"]["rounds"] == [2.0, 4.0]
+    assert first["ratios"]["b"]["ns"]["rounds"] == [2.0, 4.0]
     assert list(path.parent.iterdir()) == [path]
 
 
