@@ -1,0 +1,258 @@
+/* The soft kernel: a pretend io_uring that eats SQEs and makes CQEs, with epoll and threads.
+ *
+ * Knows: the seam (struct rm_kernel) and the order of one pass. Must not know: ops; see soft.h
+ * for who does what.
+ *
+ * RM_TASKRUN_FLAG is not claimed, though workers do set IORING_SQ_TASKRUN: what is ready in the
+ * epoll set shows in no flag, so a look at the flags would not tell when to enter.
+ */
+#include "soft.h"
+
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#define BEHAVIOURS                                                                                \
+    (RM_ACCEPT_MULTISHOT | RM_RECV_MULTISHOT | RM_READ_MULTISHOT | RM_POLL_MULTISHOT              \
+     | RM_BUFFER_RINGS | RM_CQE_SKIP | RM_CANCEL_FD)
+#define ENTRIES_MAX 32768 /* as in Linux; the CQ may have twice as many */
+
+/* ── setup ── */
+
+static uint32_t behaviours_of(const struct rm_config *config, uint64_t opcodes)
+{
+    uint32_t b = BEHAVIOURS & ~config->masked;
+    if (!(b & RM_BUFFER_RINGS)) /* both need a buffer for each shot */
+        b &= ~(RM_RECV_MULTISHOT | RM_READ_MULTISHOT);
+    if (!(opcodes >> IORING_OP_ACCEPT & 1))
+        b &= ~RM_ACCEPT_MULTISHOT;
+    if (!(opcodes >> IORING_OP_RECV & 1))
+        b &= ~RM_RECV_MULTISHOT;
+    if (!(opcodes >> IORING_OP_READ_MULTISHOT & 1))
+        b &= ~RM_READ_MULTISHOT;
+    if (!(opcodes >> IORING_OP_POLL_ADD & 1))
+        b &= ~RM_POLL_MULTISHOT;
+    return b;
+}
+
+static int setup_queues(struct soft *s, struct rm_ring *ring, const struct rm_config *config)
+{
+    unsigned cq_entries = config->entries * 2;
+    while (cq_entries < config->cq_entries)
+        cq_entries *= 2;
+    ring->sqes = calloc(config->entries, sizeof *ring->sqes);
+    ring->cqes = calloc(cq_entries, sizeof *ring->cqes);
+    if (!ring->sqes || !ring->cqes)
+        return -ENOMEM;
+    ring->sq_khead = &s->sq_head;
+    ring->sq_ktail = &s->sq_tail;
+    ring->sq_kflags = &s->sq_flags;
+    ring->cq_khead = &s->cq_head;
+    ring->cq_ktail = &s->cq_tail;
+    ring->sq_tail = 0;
+    ring->sq_entries = config->entries;
+    ring->sq_mask = config->entries - 1;
+    ring->cq_entries = cq_entries;
+    ring->cq_mask = cq_entries - 1;
+    return 0;
+}
+
+static int setup_fds(struct soft *s)
+{
+    s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (s->epoll_fd < 0)
+        return -errno;
+    s->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return s->kick_fd < 0 ? -errno : soft_watch_kick(s, s->kick_fd);
+}
+
+static void soft_close_fds(struct soft *s)
+{
+    if (s->timer_fd >= 0)
+        close(s->timer_fd);
+    if (s->kick_fd >= 0)
+        close(s->kick_fd);
+    if (s->epoll_fd >= 0)
+        close(s->epoll_fd);
+}
+
+static void soft_free_all(struct soft *s, struct rm_ring *ring)
+{
+    soft_close_fds(s);
+    soft_buffers_free(s);
+    soft_memory_free(s);
+    free(ring->sqes);
+    free(ring->cqes);
+    free(s);
+    ring->sqes = NULL;
+    ring->cqes = NULL;
+    ring->state = NULL;
+    ring->fd = ring->enter_fd = -1;
+}
+
+static int soft_setup(struct rm_ring *ring, const struct rm_config *config)
+{
+    unsigned n = config->entries;
+    if (n == 0 || n > ENTRIES_MAX || (n & (n - 1)) || config->cq_entries > 2 * ENTRIES_MAX)
+        return -EINVAL;
+    struct soft *s = calloc(1, sizeof *s);
+    if (!s)
+        return -ENOMEM;
+    s->ring = ring;
+    s->epoll_fd = s->kick_fd = s->timer_fd = -1;
+    s->timer_armed_ns = RM_FOREVER;
+    ring->sqes = NULL;
+    ring->cqes = NULL;
+    int err = setup_queues(s, ring, config);
+    if (err == 0)
+        err = soft_memory_init(s);
+    if (err == 0)
+        err = setup_fds(s);
+    if (err == 0)
+        err = soft_work_init(s, config->workers_max);
+    if (err < 0) {
+        soft_free_all(s, ring);
+        return err;
+    }
+    ring->opcodes = soft_opcodes() & ~config->masked_ops;
+    ring->behaviours = s->behaviours = behaviours_of(config, ring->opcodes);
+    if (!(s->behaviours & RM_READ_MULTISHOT))
+        ring->opcodes &= ~(UINT64_C(1) << IORING_OP_READ_MULTISHOT);
+    ring->state = s;
+    ring->fd = ring->enter_fd = s->epoll_fd;
+    ring->enter_flags = ring->setup_flags = 0;
+    ring->features = IORING_FEAT_NODROP | IORING_FEAT_RW_CUR_POS | IORING_FEAT_EXT_ARG
+                     | IORING_FEAT_FAST_POLL | IORING_FEAT_CQE_SKIP;
+    return 0;
+}
+
+/* ── enter ── */
+
+/* How long epoll may sleep: not when somebody has work left, not past a deadline. */
+static int64_t patience_ns(const struct soft *s, int64_t until_ns)
+{
+    if (!soft_list_empty(&s->again) || !soft_list_empty(&s->starts))
+        return 0;
+    int64_t next = soft_timer_next_ns(s);
+    if (next == RM_FOREVER || (until_ns != RM_FOREVER && until_ns < next))
+        next = until_ns;
+    if (next == RM_FOREVER)
+        return s->nudging ? SOFT_NUDGE_NS : RM_FOREVER;
+    int64_t left = next - soft_now_ns();
+    if (left < 0)
+        left = 0;
+    return s->nudging && left > SOFT_NUDGE_NS ? SOFT_NUDGE_NS : left;
+}
+
+/* Everything that can be done now; sleeps for it as long as `patience`. */
+static int pass(struct soft *s, int64_t patience)
+{
+    int err = soft_poll_events(s, patience);
+    soft_work_collect(s);
+    soft_work_nudge(s);
+    soft_timers_run(s);
+    soft_again(s);
+    soft_start_all(s);
+    soft_counted_run(s);
+    soft_start_all(s); /* what stood behind a counted timeout */
+    soft_flush(s);
+    return err;
+}
+
+/* Passes until `wait` CQEs are there. 0, -ETIME or -EINTR. */
+static int turn(struct soft *s, unsigned wait, int64_t timeout_ns)
+{
+    int64_t until_ns = RM_FOREVER;
+    if (wait > s->ring->cq_entries)
+        wait = s->ring->cq_entries;
+    if (wait > 0 && timeout_ns > 0)
+        until_ns = soft_now_ns() + timeout_ns;
+    for (;;) {
+        bool satisfied = wait == 0 || timeout_ns == 0 || soft_ready_count(s) >= wait;
+        int err = pass(s, satisfied ? 0 : patience_ns(s, until_ns));
+        if (satisfied || soft_ready_count(s) >= wait)
+            return 0;
+        if (err < 0)
+            return err;
+        if (until_ns != RM_FOREVER && soft_now_ns() >= until_ns)
+            return -ETIME;
+    }
+}
+
+/* Whoever polls ring->fd, instead of sleeping here, must hear of timers and of work left over. */
+static void show_outside(struct soft *s)
+{
+    if (!soft_list_empty(&s->again)) {
+        uint64_t one = 1;
+        ssize_t written = write(s->kick_fd, &one, sizeof one);
+        (void)written;
+    }
+    int64_t next = s->nudging ? soft_now_ns() + SOFT_NUDGE_NS : soft_timer_next_ns(s);
+    if (next == s->timer_armed_ns || next == RM_FOREVER)
+        return; /* one that is armed for nothing only wakes somebody once */
+    if (s->timer_fd < 0) {
+        s->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+        if (s->timer_fd < 0 || soft_watch_kick(s, s->timer_fd) < 0)
+            return;
+    }
+    struct itimerspec at = {.it_value = {next / 1000000000, next % 1000000000}};
+    if (timerfd_settime(s->timer_fd, TFD_TIMER_ABSTIME, &at, NULL) == 0)
+        s->timer_armed_ns = next;
+}
+
+static int soft_enter(struct rm_ring *ring, unsigned submit, unsigned wait, int64_t timeout_ns)
+{
+    struct soft *s = ring->state;
+    soft_flush(s);
+    int taken = submit ? soft_submit(s, submit) : 0;
+    soft_counted_run(s);
+    soft_start_all(s);
+    if (taken < 0 || (unsigned)taken < submit) /* no memory and no room: reap first */
+        wait = 0;
+    int err = turn(s, wait, wait ? timeout_ns : 0);
+    show_outside(s);
+    if (err < 0 && taken > 0)
+        ring->submitted += (unsigned)taken; /* rm_enter counts only what is returned */
+    return err < 0 ? err : taken;
+}
+
+/* ── the rest of the seam ── */
+
+static int soft_enroll(struct rm_ring *ring, unsigned opcode, void *arg, unsigned n)
+{
+    struct soft *s = ring->state;
+    if (!(s->behaviours & RM_BUFFER_RINGS) || n != 1 || !arg)
+        return -EINVAL;
+    switch (opcode) {
+    case IORING_REGISTER_PBUF_RING: return soft_buffers_register(s, arg);
+    case IORING_UNREGISTER_PBUF_RING: return soft_buffers_unregister(s, arg);
+    default: return -EINVAL;
+    }
+}
+
+/* Threads first: until they are joined they may write into what the requests point to. What waits
+ * in epoll runs no code by itself and simply ceases to be. */
+static void soft_close(struct rm_ring *ring)
+{
+    struct soft *s = ring->state;
+    if (!s)
+        return;
+    soft_work_close(s);
+    soft_free_all(s, ring);
+}
+
+void rm_soft_forget(struct rm_ring *ring)
+{
+    if (ring->state)
+        soft_free_all(ring->state, ring);
+}
+
+const struct rm_kernel rm_soft = {
+    .name = "soft",
+    .setup = soft_setup,
+    .enter = soft_enter,
+    .enroll = soft_enroll,
+    .close = soft_close,
+};
