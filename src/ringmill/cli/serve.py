@@ -162,6 +162,7 @@ def watch(server: Server, signals: Signals, options: Options, machine: ringmill.
             elif server.stopping:
                 server.cut()
             else:
+                say("stopping; once more to stop at once")
                 server.stop()
     except Cancelled:
         pass  # the server has ended
@@ -176,7 +177,10 @@ def listen(options: Options) -> tuple[socket.socket, str]:
         options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     host = str(address[0])
-    listener = ringmill.tcp_listen(host, options.port, backlog=BACKLOG)
+    try:
+        listener = ringmill.tcp_listen(host, options.port, backlog=BACKLOG)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot listen on {host}:{options.port}: {error}") from error
     # Accepted sockets inherit it. Every reply leaves in as few sends as it can; none should wait
     # for the client's acknowledgement of the one before.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -32,20 +32,20 @@ class ServedDirectory:
     """`with ServedDirectory(path, "--kernel", "soft") as server: ... server.port`"""
 
     def __init__(self, directory: str, *options: str, wrapper: tuple[str, ...] = ()) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="ringmill-")
-        self._stats_path = os.path.join(self._folder.name, "stats")
         self.command = [
             *wrapper,
             *(sys.executable, "-m", "ringmill", "serve", directory),
-            *("--stats-file", self._stats_path),
             *options,
         ]
         self.url = ""
         self.words: list[str] = []  # all it said on stderr
 
     def __enter__(self) -> ServedDirectory:
+        self._folder = tempfile.TemporaryDirectory(prefix="ringmill-")
+        self.stats_path = os.path.join(self._folder.name, "stats")
+        command = [*self.command, "--stats-file", self.stats_path]
         self.process = subprocess.Popen(
-            self.command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
         ready: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._listener = threading.Thread(target=self._listen, args=(ready,), daemon=True)
@@ -106,7 +106,7 @@ class ServedDirectory:
 
     def _read_stats(self) -> dict[str, Any]:
         try:
-            with open(self._stats_path, encoding="utf-8") as file:
+            with open(self.stats_path, encoding="utf-8") as file:
                 return dict(json.loads(file.readlines()[-1]))
         except (OSError, IndexError):
             return {}

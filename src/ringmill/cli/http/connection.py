@@ -161,6 +161,8 @@ class Connection:
             event.method, event.target, tuple(event.headers), bytes(event.http_version)
         )
         self.phase = Phase.RECEIVING
+        if not self.asked.version.startswith(b"1."):
+            raise Refusal(505)
         self.drop_body()
         return self.asked
 

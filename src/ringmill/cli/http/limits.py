@@ -15,7 +15,8 @@ class Limits:
     """Open at once. The next ones wait in the kernel's queue; see `connections_for`."""
 
     header_bytes: int = 16 * KIB
-    """Request line and header fields together; what h11, Tomcat and IIS allow is 8 to 80 KiB."""
+    """Request line and header fields together; Tomcat, IIS and node allow 8 to 80 KiB. A head that
+    is complete within one more receive is let through: it has been read already."""
 
     target_bytes: int = 8 * KIB
     """RFC 9112 section 3 asks for at least 8,000 octets in a request line."""

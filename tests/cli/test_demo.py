@@ -1,0 +1,73 @@
+"""`ringmill demo`: exits 0 when every byte arrives, and otherwise says what did not."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ringmill.cli import demo
+from ringmill.cli.fetch import Fetched
+from ringmill.cli.foreign import total_of
+
+
+@pytest.fixture
+def small_tree(tmp_path: Path) -> Path:
+    (tmp_path / "sub dir").mkdir()
+    (tmp_path / "sub dir" / "a%b?c#d.txt").write_text("odd name")
+    (tmp_path / "empty").touch()
+    (tmp_path / "large").write_bytes(bytes(range(256)) * 2048)
+    (tmp_path / "link").symlink_to("empty")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "config").write_text("not a source")
+    return tmp_path
+
+
+def test_a_demo(small_tree: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ringmill", "demo", str(small_tree), "--fibers", "3"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 files below" in done.stdout
+    assert "every byte is as it is on disk" in done.stdout
+    for kernel in demo.KERNELS:
+        assert f"{kernel} " in done.stdout
+
+
+def test_what_belongs_to_a_tree(small_tree: Path) -> None:
+    digests = demo.digest_tree(small_tree)
+    assert set(digests) == {"/sub%20dir/a%25b%3Fc%23d.txt", "/empty", "/large"}
+    assert digests["/empty"] == hashlib.sha256(b"").hexdigest()
+
+
+def test_differences_are_found(small_tree: Path) -> None:
+    digests = demo.digest_tree(small_tree)
+    right = [Fetched(path, 200, 0, digest) for path, digest in digests.items()]
+    assert demo.differences(small_tree, digests, right) == []
+    empty = digests["/empty"]
+    wrong = [Fetched("/large", 200, 0, empty), Fetched("/empty", 404, 0, empty)]
+    found = " ".join(demo.differences(small_tree, digests, wrong))
+    assert "/large: differs" in found
+    assert "/empty: status 404" in found
+    assert "a%25b%3Fc%23d.txt: did not arrive" in found
+
+
+def test_a_file_edited_meanwhile_is_no_difference(small_tree: Path) -> None:
+    digests = demo.digest_tree(small_tree)
+    (small_tree / "empty").write_text("edited")
+    edited = hashlib.sha256(b"edited").hexdigest()
+    fetched = [
+        Fetched(path, 200, 0, edited if path == "/empty" else digest)
+        for path, digest in digests.items()
+    ]
+    assert demo.differences(small_tree, digests, fetched) == []
+
+
+def test_what_strace_says() -> None:
+    summary = "    calls syscall\n--------- ------\n       12 read\n   340 total\n"
+    assert total_of(summary) == 340
+    assert total_of("strace: attach: ptrace: Operation not permitted\n") is None

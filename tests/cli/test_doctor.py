@@ -1,0 +1,50 @@
+"""`ringmill doctor`: complete as JSON, readable as text."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+import ringmill
+from ringmill.cli.doctor import STATES, doctor, span
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(doctor, arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_json_says_everything() -> None:
+    report = json.loads(run("--json"))
+    assert report["kernel"] in ("linux", "soft") and report["why"]
+    assert set(report["versions"]) == {"ringmill", "greenlet", "python", "kernel", "machine"}
+    assert set(report["limits"]) == {"memlock", "open_files"}
+    for kind in ("features", "opcodes"):
+        assert report[kind] and set(report[kind].values()) <= set(STATES)
+    probe = ringmill.probe()
+    assert report["opcodes"] == probe["opcodes"] and report["features"] == probe["features"]
+
+
+def test_text_names_every_opcode_and_feature() -> None:
+    text = run()
+    report = json.loads(run("--json"))
+    for name in (*report["features"], *report["opcodes"]):
+        assert name in text
+    assert report["why"].split()[0] in text
+
+
+def test_a_kernel_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RINGMILL_KERNEL", "soft")
+    assert json.loads(run("--json"))["kernel"] == "soft"
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "expected"),
+    [(5, 5, "5"), (5, 1000, "5 (up to 1,000)"), (5, None, "5 (up to unlimited)"),
+     (None, None, "unlimited")],
+)  # fmt: skip
+def test_limits(soft: int | None, hard: int | None, expected: str) -> None:
+    assert span({"soft": soft, "hard": hard}, "{:,}".format) == expected

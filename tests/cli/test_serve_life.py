@@ -1,0 +1,207 @@
+"""A server's own life: how it starts, what it tells, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cli.talk import BIG, PATIENCE_S, dial, get, parse, read_all
+from ringmill.cli.served import ServedDirectory, ServerFailed
+
+REQUEST = b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def serve(kernel: str, root: Path, *options: str) -> ServedDirectory:
+    return ServedDirectory(
+        str(root), "--kernel", kernel, "--port", "0", "--no-access-log", *options
+    )
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def slow_reader(server: ServedDirectory) -> socket.socket:
+    """A client in the middle of a reply that does not fit into the sockets between."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.settimeout(PATIENCE_S)
+    sock.connect(("127.0.0.1", server.port))
+    sock.sendall(REQUEST)
+    assert sock.recv(4).startswith(b"HTTP")
+    return sock
+
+
+def has_stopped(server: ServedDirectory) -> bool:
+    """Nobody is accepted any more."""
+    try:
+        socket.create_connection(("127.0.0.1", server.port), timeout=0.1).close()
+    except OSError:
+        return True
+    return server.process.poll() is not None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_with_idle_clients(kernel_name: str, tree: Path, number: signal.Signals) -> None:
+    with serve(kernel_name, tree, "--grace", "1000") as server:
+        silent, half = dial(server), dial(server)
+        half.sendall(b"GET / HTT")
+        kept = dial(server)
+        kept.sendall(b"GET /hello.txt HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert kept.recv(1000).startswith(b"HTTP/1.1 200")
+        server.process.send_signal(number)
+        assert server.process.wait(PATIENCE_S) == 0
+        for sock in (silent, half, kept):
+            sock.close()
+    assert server.stats["cut"] == 0
+
+
+def test_a_reply_in_progress_is_finished(kernel_name: str, tree: Path) -> None:
+    with serve(kernel_name, tree, "--grace", "1000") as server, slow_reader(server) as sock:
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)  # long enough for a server that would drop us to have done so
+        assert server.process.poll() is None
+        answer, rest = parse(b"HTTP" + read_all(sock))
+        assert answer.body == (tree / "big").read_bytes() and rest == b""
+        assert server.process.wait(PATIENCE_S) == 0
+    assert server.stats["cut"] == 0
+
+
+@pytest.mark.parametrize("splice_from", ["1", str(1 << 40)], ids=["spliced", "copied"])
+def test_grace_has_an_end(kernel_name: str, tree: Path, splice_from: str) -> None:
+    options = ("--grace", "0.2", "--splice-from", splice_from)
+    with serve(kernel_name, tree, *options) as server, slow_reader(server) as sock:
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(PATIENCE_S) == 0
+        assert len(read_all(sock)) < BIG
+    assert server.stats["cut"] == 1
+
+
+def test_a_second_signal_cuts(kernel_name: str, tree: Path) -> None:
+    with serve(kernel_name, tree, "--grace", "1000") as server, slow_reader(server) as sock:
+        server.process.send_signal(signal.SIGINT)
+        wait_until(lambda: b"stopping" in " ".join(server.words).encode())
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(PATIENCE_S) == 0
+        assert len(read_all(sock)) < BIG
+    assert server.stats["cut"] == 1
+
+
+def test_statistics_on_request(kernel_name: str, tree: Path) -> None:
+    with serve(kernel_name, tree) as server:
+        for _ in range(3):
+            get(server, "/hello.txt")
+        server.process.send_signal(signal.SIGUSR1)
+        path = Path(server.stats_path)
+        wait_until(lambda: path.exists() and path.read_text().endswith("\n"))
+        said = json.loads(path.read_text())
+        assert (said["requests"], said["kernel"]) == (3, kernel_name)
+        assert get(server, "/hello.txt").status == 200
+    assert server.stats["requests"] == 4
+    assert server.stats["body_bytes"] == 4 * 6
+    assert server.stats["machine"]["enters"] > 0
+
+
+def test_a_unix_socket(kernel_name: str, tree: Path, tmp_path: Path) -> None:
+    path = tmp_path / "sock"
+    dead = socket.socket(socket.AF_UNIX)  # left behind by a server that was killed
+    dead.bind(str(path))
+    dead.close()
+    with serve(kernel_name, tree, "--unix", str(path)) as server:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(path))
+            sock.sendall(REQUEST)
+            sock.shutdown(socket.SHUT_WR)
+            assert parse(read_all(sock))[0].body == (tree / "big").read_bytes()
+        with (
+            pytest.raises(ServerFailed, match="in use"),
+            serve(kernel_name, tree, "--unix", str(path)),
+        ):
+            pass
+        assert server.process.poll() is None
+    assert not path.exists()
+
+
+def test_a_taken_port(kernel_name: str, tree: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with pytest.raises(ServerFailed, match="in use"), serve(
+            kernel_name, tree, "--port", port
+        ):
+            pass
+
+
+def test_the_access_log(kernel_name: str, tree: Path) -> None:
+    command = serve(kernel_name, tree).command
+    command[command.index("--no-access-log")] = "--access-log"
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        port = int(re.findall(r":(\d+)/", process.stderr.readline())[0])
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            sock.sendall(b"GET /hello.txt HTTP/1.1\r\nHost: x\r\nUser-Agent: a\"b\r\n\r\n"
+                         b"HEAD /nothing HTTP/1.1\r\nHost: x\r\n\r\nrubbish\r\n\r\n")  # fmt: skip
+            read_all(sock)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, err
+    told = [re.sub(r"\[.*\]", "[]", line) for line in out.splitlines()]
+    assert told == [
+        '127.0.0.1 - - [] "GET /hello.txt HTTP/1.1" 200 6 "-" "a\\x22b"',
+        '127.0.0.1 - - [] "HEAD /nothing HTTP/1.1" 404 - "-" "-"',
+        '127.0.0.1 - - [] "-" 400 16 "-" "-"',
+    ]
+
+
+def test_nobody_reads_the_log(kernel_name: str, tree: Path) -> None:
+    """A log that cannot be written is no reason to stop serving."""
+    command = serve(kernel_name, tree).command
+    command[command.index("--no-access-log")] = "--access-log"
+    source, target = os.pipe()
+    with subprocess.Popen(command, stdout=target, stderr=subprocess.PIPE, text=True) as process:
+        os.close(target)
+        os.close(source)
+        assert process.stderr is not None
+        port = int(re.findall(r":(\d+)/", process.stderr.readline())[0])
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", port)) as sock:
+                sock.sendall(b"GET /hello.txt HTTP/1.0\r\n\r\n")
+                assert parse(read_all(sock))[0].body == b"hello\n"
+            time.sleep(0.15)  # the log is written now and then
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+
+
+def test_many_directories_listed_at_once(kernel_name: str, tree: Path) -> None:
+    """Listings are made in threads; the fibers that wait for them all come back."""
+    with serve(kernel_name, tree) as server:
+        socks = [dial(server) for _ in range(30)]
+        for sock in socks:
+            sock.sendall(b"GET /sub/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        pages = {parse(read_all(sock))[0].body for sock in socks}
+        for sock in socks:
+            sock.close()
+        assert len(pages) == 1 and b"deep.txt" in pages.pop()
+
+
+def test_python_dash_m(tree: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ringmill", "--help"], capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert all(verb in done.stdout for verb in ("doctor", "serve", "demo"))
