@@ -144,6 +144,14 @@ def test_a_taken_port(kernel_name: str, tree: Path) -> None:
             pass
 
 
+def test_a_host_that_does_not_exist(kernel_name: str, tree: Path) -> None:
+    with (
+        pytest.raises(ServerFailed, match="cannot listen on no.such.host.invalid"),
+        serve(kernel_name, tree, "--host", "no.such.host.invalid"),
+    ):
+        pass
+
+
 def test_the_access_log(kernel_name: str, tree: Path) -> None:
     command = serve(kernel_name, tree).command
     command[command.index("--no-access-log")] = "--access-log"

@@ -40,8 +40,6 @@ class Client:
     def __init__(self, host: str, port: int) -> None:
         self.host = host
         self.sock: socket.socket = ringmill.tcp_connect(host, port)
-        # Requests are single sends; they need not wait for the acknowledgement of the last one.
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.http = h11.Connection(h11.CLIENT)
 
     def get(self, path: str) -> Fetched:

@@ -172,20 +172,16 @@ def listen(options: Options) -> tuple[socket.socket, str]:
     """The listening socket, and how to reach it."""
     if options.unix is not None:
         return listen_unix(options.unix), f"unix:{options.unix}"
-    # Names are resolved once, before anybody is served; ringmill takes numbers.
-    family, *_, address = socket.getaddrinfo(
-        options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    host = str(address[0])
     try:
-        listener = ringmill.tcp_listen(host, options.port, backlog=BACKLOG)
+        listener = ringmill.tcp_listen(options.host, options.port, backlog=BACKLOG)
     except OSError as error:
-        raise OSError(error.errno, f"cannot listen on {host}:{options.port}: {error}") from error
+        where = f"{options.host}, port {options.port}"
+        raise OSError(f"cannot listen on {where}: {error}") from error
     # Accepted sockets inherit it. Every reply leaves in as few sends as it can; none should wait
     # for the client's acknowledgement of the one before.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    shown = f"[{host}]" if family == socket.AF_INET6 else host
-    return listener, f"http://{shown}:{listener.getsockname()[1]}/"
+    host, port, *_ = listener.getsockname()
+    return listener, f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
 def listen_unix(path: str) -> socket.socket:

@@ -6,20 +6,20 @@ import ringmill
 
 
 class Bell:
-    """Rung while nobody waits, it is not remembered: who waits looks at the state first."""
+    """Rung while nobody waits, it is not remembered: who waits looks at the state first, and
+    again when it wakes."""
 
     def __init__(self) -> None:
-        self.owner: ringmill.Fiber | None = None  # the one fiber that may wait
-        self._waiting = False
+        self._waiting: ringmill.Fiber | ringmill.Task | None = None
 
     def wait(self) -> None:
-        self._waiting = True
+        self._waiting = ringmill.current()
         try:
             ringmill.park()
         finally:
-            self._waiting = False
+            self._waiting = None
 
     def ring(self) -> None:
-        if self._waiting and self.owner is not None:
-            self._waiting = False
-            ringmill.unpark(self.owner)
+        if self._waiting is not None:
+            ringmill.unpark(self._waiting)
+            self._waiting = None

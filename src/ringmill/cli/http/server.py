@@ -92,9 +92,9 @@ class Server:
     # Beginning and end
 
     def start(self) -> None:
-        self._acceptor = self._room.owner = ringmill.spawn(self.accept_loop)
+        self._acceptor = ringmill.spawn(self.accept_loop)
         if self.log_fd is not None:
-            self._logger = self._lines.owner = ringmill.spawn(self.log_loop)
+            self._logger = ringmill.spawn(self.log_loop)
 
     def join(self) -> None:
         """Until nobody is accepted any more: after `stop`, or when the listener fails."""

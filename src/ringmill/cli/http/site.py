@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import ringmill
 
-from .aside import Aside
 from .listing import ENTRIES_MAX, Entry, entry_of, render_listing
 from .media import media_type
 from .reply import (
@@ -89,10 +88,8 @@ class Site:
         self.list_directories = list_directories
         self.target_bytes = target_bytes
         self.now = now
-        self.aside = Aside()
 
     def close(self) -> None:
-        self.aside.close()
         os.close(self.fd)
 
     def find(self, request: Request) -> Found:
@@ -151,8 +148,10 @@ class Site:
             pass
         if not self.list_directories:
             return Found(plan_error(403, "no listing here"))
-        url = location.url(directory=True)
-        return Found(plan_listing(self.aside.call(read_listing, fd, url)))
+        # In a thread, since neither reading nor rendering has a bound in time. It gets a
+        # descriptor of its own: a fiber that is cancelled does not wait for its thread.
+        page = ringmill.in_thread(read_listing, os.dup(fd), location.url(directory=True))
+        return Found(plan_listing(page))
 
     def open_beneath(self, path: bytes) -> int:
         """Open `path` below the directory, and look where that really is.
@@ -186,14 +185,17 @@ def is_beneath(path: bytes, root: bytes) -> bool:
 
 
 def read_listing(fd: int, url: str) -> bytes:
-    """Read a directory and render it. Runs aside: neither has a bound in time."""
+    """Read a directory, close it, render it."""
     entries: list[Entry] = []
     omitted = 0
-    # By its own name in /proc, since scandir of a descriptor gives str names, not the bytes.
-    with os.scandir(b"/proc/self/fd/%d" % fd) as items:
-        for item in items:
-            if len(entries) < ENTRIES_MAX:
-                entries.append(entry_of(item))
-            else:
-                omitted += 1
+    try:
+        # By its name in /proc, since scandir of a descriptor gives str names, not the bytes.
+        with os.scandir(b"/proc/self/fd/%d" % fd) as items:
+            for item in items:
+                if len(entries) < ENTRIES_MAX:
+                    entries.append(entry_of(item))
+                else:
+                    omitted += 1
+    finally:
+        os.close(fd)
     return render_listing(url, entries, omitted=omitted)
