@@ -19,6 +19,11 @@
 /* With fewer SQEs than this a turn is split into many enters, and soft serves as well. */
 #define ENTRIES_MIN 32
 
+/* A closed ring counts against the user's memlock limit until the kernel has buried it, some 30 ms
+ * later. So when memory is refused, wait for earlier rings before asking for less. */
+#define BURIALS_MAX 3
+#define BURIAL_MS 25
+
 /* How long the kernel's submitting thread spins before it sleeps. The kernel's own default is a
  * second; a machine that pauses for a tenth of one is idle, and should not burn a core. */
 #define SQPOLL_IDLE_MS 100
@@ -92,23 +97,34 @@ static unsigned rung_flags(unsigned rung, const struct rm_config *config) {
     return flags | ((IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP) & ~masked);
 }
 
+static void nap(int ms) {
+    struct timespec span = {.tv_nsec = ms * 1000000L};
+    nanosleep(&span, NULL);
+}
+
 /* Climb down until the kernel agrees. The ring's fd (always close-on-exec), or -errno. */
 static int climb(const struct rm_config *config, struct io_uring_params *params) {
-    unsigned entries = config->entries, cq_entries = config->cq_entries;
-    if (entries < 2) entries = 2; /* close pushes two */
-    if (cq_entries < entries) cq_entries = entries; /* fewer CQEs than SQEs is EINVAL */
-    for (unsigned rung = 0;;) {
+    struct rm_config wish = *config;
+    if (wish.cq_entries < wish.entries) wish.cq_entries = wish.entries; /* fewer is EINVAL */
+    if (wish.masked_setup & IORING_SETUP_SQPOLL) wish.sqpoll = false;
+    for (unsigned rung = 0, burials = 0;;) {
         memset(params, 0, sizeof *params);
-        params->flags = rung_flags(rung, config);
-        if (params->flags & IORING_SETUP_CQSIZE) params->cq_entries = cq_entries;
-        params->sq_thread_idle = config->sqpoll ? SQPOLL_IDLE_MS : 0;
-        int fd = setup_call(entries, params);
+        params->flags = rung_flags(rung, &wish);
+        if (params->flags & IORING_SETUP_CQSIZE) params->cq_entries = wish.cq_entries;
+        if (wish.sqpoll) params->sq_thread_idle = SQPOLL_IDLE_MS;
+        int fd = setup_call(wish.entries, params);
         if (fd == -EINVAL && rung + 1 < RUNGS) {
             rung++;
-        } else if (fd == -ENOMEM && entries / 2 >= ENTRIES_MIN) {
-            /* Before 5.12 a ring counts against RLIMIT_MEMLOCK: a smaller one may fit. */
-            entries /= 2;
-            cq_entries /= 2;
+        } else if (fd == -EPERM && wish.sqpoll) {
+            wish.sqpoll = false; /* before 5.13 it needs a privilege; a ring does not */
+        } else if (fd == -ENOMEM && burials < BURIALS_MAX) {
+            burials++;
+            nap(BURIAL_MS);
+        } else if (fd == -ENOMEM && wish.entries / 2 >= ENTRIES_MIN) {
+            /* A ring counts against RLIMIT_MEMLOCK before 5.12 and on newer kernels again (seen
+             * on 6.18), of the user and not of the process: a smaller one may fit. */
+            wish.entries /= 2;
+            wish.cq_entries /= 2;
         } else {
             return fd;
         }
@@ -218,17 +234,15 @@ static int linux_setup(struct rm_ring *ring, const struct rm_config *config) {
         return fd;
     }
     struct rm_linux_state *state = calloc(1, sizeof *state);
-    uint32_t features = config->sqpoll ? FEATURES_NEEDED | IORING_FEAT_SQPOLL_NONFIXED /* 5.11 */
-                                       : FEATURES_NEEDED;
     int error = 0;
     if (!state) {
         error = -ENOMEM;
         explain(ring, "malloc", error);
-    } else if ((params.features & features) != features) {
+    } else if ((params.features & FEATURES_NEEDED) != FEATURES_NEEDED) {
         error = -EOPNOTSUPP;
         snprintf(ring->why, sizeof ring->why,
                  "this kernel's io_uring is too old: it lacks the features %#x (Linux 5.11)",
-                 features & ~params.features);
+                 FEATURES_NEEDED & ~params.features);
     }
     ring->fd = ring->enter_fd = fd;
     ring->state = state;

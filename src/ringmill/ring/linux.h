@@ -1,6 +1,7 @@
 /* What the files of the real kernel share: its state, and how one file reaches the other.
  *
- * linux.c makes and enters a ring, linux_close.c ends it, ring.c calls rm_linux_forget. No room
+ * linux.c makes and enters a ring, linux_close.c ends it, ring.c calls the
+ * ends that other kernels do not have. No room
  * but ring/ includes this file.
  */
 #ifndef RM_LINUX_H
@@ -36,6 +37,8 @@ static inline int64_t rm_now_ns(void) {
 
 void rm_linux_unmap(struct rm_ring *ring);
 void rm_linux_close(struct rm_ring *ring);
+/* rm_close_quiet for a ring of rm_linux. */
+void rm_linux_close_quiet(struct rm_ring *ring);
 /* rm_forget for a ring of rm_linux. */
 void rm_linux_forget(struct rm_ring *ring);
 

@@ -2,9 +2,12 @@
  *
  * Where most runtimes lie. close(2) on a ring returns at once; the kernel ends what is in flight
  * afterwards, from a worker, and until then goes on writing into the program's buffers. What one
- * would see: malloc's "corrupted size vs. prev_size", far away from here. So a ring is closed in
- * two steps: make it quiet while it is ours (some microseconds); or, where that cannot be known,
- * close it and wait for its death (some 30 ms).
+ * would see: malloc's "corrupted size vs. prev_size", far away from here. So either the owner
+ * knows that nothing is in flight (rm_close_quiet), or we wait for the ring's death, which takes
+ * the kernel some 30 ms.
+ *
+ * Not done: to ask the ring itself, by a NOP that drains. It answers within microseconds, but runs
+ * in a thread of the kernel that then stays for seconds, and not at all beside CQE_SKIP.
  *
  * Knows: the ring and its kernel. Must not know: which ops were in flight, or who still wants
  * their results; whoever does reaps them first.
@@ -15,10 +18,6 @@
 #include <sys/mman.h>
 
 #include "linux.h"
-
-/* How long a ring may take to become quiet by itself after the cancel; then the kernel's own way
- * of ending it, which cancels again and again, takes over. */
-#define DRAIN_WAIT_MS 100
 
 /* How long close waits for ops that the kernel can neither cancel nor finish (a disk that does
  * not answer), or for a child that still holds the ring's fd and never forgot it. */
@@ -31,39 +30,6 @@ void rm_linux_unmap(struct rm_ring *ring) {
     if (state->sq_ring) munmap(state->sq_ring, state->sq_ring_size);
     ring->sqes = NULL;
     state->cq_ring = state->sq_ring = NULL;
-}
-
-/* Ask the ring itself whether it is quiet: cancel all that can be cancelled, then a NOP with
- * IO_DRAIN, which completes after everything before it. True: nothing is in flight. False: not
- * known. */
-static bool drain(struct rm_ring *ring) {
-    if (ring->setup_flags & IORING_SETUP_SQPOLL) return false;
-    if (!rm_has_op(ring, IORING_OP_NOP)) return false;
-    const uint64_t mark = UINT64_MAX;
-    struct io_uring_cqe cqes[64];
-    /* What was pushed and never given to the kernel shall not begin now. */
-    ring->sq_tail = rm_load(ring->sq_khead);
-    bool cancel = rm_has_op(ring, IORING_OP_ASYNC_CANCEL) && ring->behaviours & RM_CANCEL_FD;
-    if (cancel) {
-        struct io_uring_sqe *sqe = rm_push(ring, IORING_OP_ASYNC_CANCEL, -1, 0);
-        sqe->cancel_flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL;
-    }
-    rm_push(ring, IORING_OP_NOP, -1, mark)->flags = IOSQE_IO_DRAIN;
-    /* Where nothing can be cancelled, waiting is for nothing: quiet now, or not known. */
-    int64_t deadline_ns = rm_now_ns() + (cancel ? (int64_t)DRAIN_WAIT_MS * 1000000 : 0);
-    for (;;) {
-        int64_t left_ns = deadline_ns - rm_now_ns();
-        int error = rm_enter(ring, 1, left_ns > 0 ? left_ns : 0);
-        unsigned n;
-        while ((n = rm_reap(ring, cqes, 64)) > 0)
-            for (unsigned i = 0; i < n; i++)
-                if (cqes[i].user_data == mark) return cqes[i].res == 0;
-        /* Past the first enter only these pass; and a machine that used CQE_SKIP cannot drain:
-         * its NOP is answered with EOPNOTSUPP above. */
-        if (error && error != -EINTR && error != -EBUSY && error != -EAGAIN && error != -ETIME)
-            return false;
-        if (left_ns <= 0) return false;
-    }
 }
 
 /* The pipe that tells when a ring is dead. A ring lets go of its registered files after its last
@@ -91,21 +57,37 @@ static void await_witness(int fd) {
     close(fd);
 }
 
-void rm_linux_close(struct rm_ring *ring) {
+/* Cancel what can be cancelled, now and not when the ring dies: it does not die as long as a child
+ * holds its fd. 6.0; before, and for what begins to wait a moment later, dying has to do. */
+static void cancel_all(struct rm_ring *ring) {
+    struct io_uring_sync_cancel_reg all = {
+        .fd = -1,
+        .flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL,
+    };
+    rm_register(ring->fd, IORING_REGISTER_SYNC_CANCEL, &all, 1);
+}
+
+static void let_go(struct rm_ring *ring) {
     struct rm_linux_state *state = ring->state;
-    bool ours = (pid_t)syscall(SYS_gettid) == state->owner;
-    int witness = ours && drain(ring) ? -1 : arm_witness(ring);
     /* The index holds the ring open. It is valid in the owner only; elsewhere the same number may
      * be another ring, and the place is given back when the owner ends. */
-    if (ring->enter_flags && ours) {
+    if (ring->enter_flags && (pid_t)syscall(SYS_gettid) == state->owner) {
         struct io_uring_rsrc_update update = {.offset = (unsigned)ring->enter_fd};
         rm_register(ring->fd, IORING_UNREGISTER_RING_FDS, &update, 1);
     }
     rm_linux_unmap(ring);
     close(ring->fd);
-    if (witness >= 0) await_witness(witness);
     free(state);
 }
+
+void rm_linux_close(struct rm_ring *ring) {
+    cancel_all(ring);
+    int witness = arm_witness(ring);
+    let_go(ring);
+    if (witness >= 0) await_witness(witness);
+}
+
+void rm_linux_close_quiet(struct rm_ring *ring) { let_go(ring); }
 
 /* In a forked child the mappings are not there any more (and something else may be in their
  * place), the index belongs to the parent's thread, and the fd is one reference of several. */

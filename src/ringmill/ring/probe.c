@@ -40,6 +40,7 @@ enum {
 /* What a try needs at hand. */
 struct bench {
     struct rm_ring ring; /* the small one */
+    bool stuck;          /* an answer did not come: something may be in flight */
     int pair[2];         /* a stream socket and its peer, which has sent one byte */
     int pipe[2];         /* likewise */
     int idle;            /* a listener nobody connects to */
@@ -77,7 +78,10 @@ static int connect_to(int listener) {
 static void close_bench(struct bench *bench) {
     int fds[] = {bench->pair[0], bench->pair[1],  bench->pipe[0], bench->pipe[1],
                  bench->idle,    bench->listener, bench->client};
-    if (bench->ring.kernel) rm_close(&bench->ring);
+    if (bench->stuck)
+        rm_close(&bench->ring);
+    else
+        rm_close_quiet(&bench->ring);
     for (unsigned i = 0; i < sizeof fds / sizeof *fds; i++)
         if (fds[i] >= 0) close(fds[i]);
     if (bench->page != MAP_FAILED) munmap(bench->page, (size_t)sysconf(_SC_PAGESIZE));
@@ -90,6 +94,7 @@ static bool open_bench(struct bench *bench, const struct rm_config *config) {
     small.sqpoll = false;                /* no thread for a moment's questions */
     small.masked |= RM_REGISTERED_RING;  /* and none of the thread's sixteen places */
     memset(&bench->ring, 0, sizeof bench->ring);
+    bench->stuck = false;
     bench->pair[0] = bench->pair[1] = bench->pipe[0] = bench->pipe[1] = -1;
     bench->idle = listen_anywhere();
     bench->listener = listen_anywhere();
@@ -110,22 +115,24 @@ static bool open_bench(struct bench *bench, const struct rm_config *config) {
 /* ── tries ── */
 
 /* The next CQE, entering if need be. False: there is none. */
-static bool next_cqe(struct rm_ring *ring, struct io_uring_cqe *cqe) {
-    int error = rm_enter(ring, 1, ANSWER_NS);
-    while (error == -EINTR) error = rm_enter(ring, 1, ANSWER_NS);
-    return rm_reap(ring, cqe, 1) == 1;
+static bool next_cqe(struct bench *bench, struct io_uring_cqe *cqe) {
+    int error = rm_enter(&bench->ring, 1, ANSWER_NS);
+    while (error == -EINTR) error = rm_enter(&bench->ring, 1, ANSWER_NS);
+    if (rm_reap(&bench->ring, cqe, 1) == 1) return true;
+    bench->stuck = true;
+    return false;
 }
 
 /* Give what was pushed (user_data TRIED) to the kernel; its first CQE. If that says that more will
  * come, end it and wait for its last: an op is never left in flight. */
-static void try(struct rm_ring *ring, struct io_uring_cqe *first) {
+static void try(struct bench *bench, struct io_uring_cqe *first) {
     struct io_uring_cqe cqe;
     memset(first, 0, sizeof *first);
     first->res = -ETIME;
-    if (!next_cqe(ring, first) || !(first->flags & IORING_CQE_F_MORE)) return;
-    rm_push(ring, IORING_OP_ASYNC_CANCEL, -1, ENDED)->addr = TRIED;
+    if (!next_cqe(bench, first) || !(first->flags & IORING_CQE_F_MORE)) return;
+    rm_push(&bench->ring, IORING_OP_ASYNC_CANCEL, -1, ENDED)->addr = TRIED;
     for (bool alive = true, asked = true; alive || asked;) {
-        if (!next_cqe(ring, &cqe)) break;
+        if (!next_cqe(bench, &cqe)) break;
         if (cqe.user_data == ENDED)
             asked = false;
         else if (!(cqe.flags & IORING_CQE_F_MORE))
@@ -142,7 +149,7 @@ static bool try_poll_multishot(struct bench *bench) {
     sqe->len = IORING_POLL_ADD_MULTI;
     sqe->poll32_events = READABLE;
     struct io_uring_cqe cqe;
-    try(&bench->ring, &cqe);
+    try(bench, &cqe);
     return answers_more(&cqe);
 }
 
@@ -151,7 +158,7 @@ static bool try_accept_multishot(struct bench *bench) {
     sqe->ioprio = IORING_ACCEPT_MULTISHOT;
     sqe->accept_flags = SOCK_CLOEXEC;
     struct io_uring_cqe cqe;
-    try(&bench->ring, &cqe);
+    try(bench, &cqe);
     if (cqe.res >= 0) close(cqe.res);
     return answers_more(&cqe);
 }
@@ -165,7 +172,7 @@ static bool try_cancel_fd(struct bench *bench) {
     struct io_uring_sqe *sqe = rm_push(ring, IORING_OP_ASYNC_CANCEL, bench->idle, ENDED);
     sqe->cancel_flags = IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ALL;
     bool alive = true, asked = true, found = false;
-    while ((alive || asked) && next_cqe(ring, &cqe)) {
+    while ((alive || asked) && next_cqe(bench, &cqe)) {
         if (cqe.user_data == TRIED) {
             alive = false;
         } else {
@@ -210,7 +217,7 @@ static bool try_into_buffers(struct bench *bench, uint8_t opcode, int fd, uint16
     sqe->ioprio = ioprio;
     if (opcode == IORING_OP_READ_MULTISHOT) sqe->off = UINT64_MAX; /* a pipe has no position */
     struct io_uring_cqe cqe;
-    try(&bench->ring, &cqe);
+    try(bench, &cqe);
     return answers_more(&cqe) && cqe.res == 1 && cqe.flags & IORING_CQE_F_BUFFER;
 }
 
@@ -229,7 +236,6 @@ static uint32_t try_all(struct bench *bench, uint64_t ops) {
     /* Without a cancel nothing that goes on can be ended: neither here nor by a machine. */
     if (!(ops >> IORING_OP_ASYNC_CANCEL & 1)) return found;
     if (polls && try_cancel_fd(bench)) found |= RM_CANCEL_FD;
-    bench->ring.behaviours |= found & RM_CANCEL_FD; /* closing the bench is quicker with it */
     if (polls && try_poll_multishot(bench)) found |= RM_POLL_MULTISHOT;
     if (ops >> IORING_OP_ACCEPT & 1 && try_accept_multishot(bench)) found |= RM_ACCEPT_MULTISHOT;
     if (!open_buffers(bench)) return found;
@@ -274,7 +280,6 @@ void rm_linux_probe(struct rm_ring *ring, const struct rm_config *config, struct
     if (ring->features & IORING_FEAT_RECVSEND_BUNDLE) probe->behaviours |= RM_BUNDLE; /* 6.10 */
 
     if (!open_bench(&bench, config)) return;
-    bench.ring.opcodes = probe->opcodes;
     probe->behaviours |= try_all(&bench, probe->opcodes);
     close_bench(&bench);
     /* A bundle is a run of buffers of a ring. */
