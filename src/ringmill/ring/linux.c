@@ -30,7 +30,8 @@
 
 /* Without these there is no machine; all came with Linux 5.11 at the latest. */
 #define FEATURES_NEEDED                                                                            \
-    (IORING_FEAT_NODROP            /* a full CQ keeps CQEs back instead of dropping them */        \
+    (IORING_FEAT_SINGLE_MMAP       /* one mapping holds both queues' indices and the CQEs */       \
+     | IORING_FEAT_NODROP          /* a full CQ keeps CQEs back instead of dropping them */        \
      | IORING_FEAT_SUBMIT_STABLE   /* what an SQE points to is read by enter, not later */         \
      | IORING_FEAT_RW_CUR_POS      /* offset -1 is the file's own position */                      \
      | IORING_FEAT_FAST_POLL       /* a socket that would block takes no kernel thread */          \
@@ -132,7 +133,7 @@ static int climb(const struct rm_config *config, struct io_uring_params *params)
 }
 
 /* The refusals that people meet, and what to do about each. `why` ends in a sentence. */
-static void explain(struct rm_ring *ring, const char *call, int error) {
+static void explain(struct rm_ring *ring, int error) {
     const char *text = "the call failed", *hint = "";
     char limit[96] = "";
     if (error == -EPERM) {
@@ -157,49 +158,42 @@ static void explain(struct rm_ring *ring, const char *call, int error) {
         snprintf(limit, sizeof limit, " (errno %d)", -error);
         hint = limit;
     }
-    snprintf(ring->why, sizeof ring->why, "%s: %s%s", call, text, hint);
+    snprintf(ring->why, sizeof ring->why, "io_uring_setup: %s%s", text, hint);
 }
 
 static void *map(int fd, size_t size, uint64_t offset) {
     return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, (off_t)offset);
 }
 
-/* Map the queues. Since 5.4 (SINGLE_MMAP) one mapping holds both heads and the CQEs; before, two.
- * The SQEs are always apart. */
+/* Map the queues: one mapping for both heads and tails and the CQEs, one for the SQEs. */
 static int map_rings(struct rm_ring *ring, const struct io_uring_params *params) {
     struct rm_linux_state *state = ring->state;
-    size_t sq_size = params->sq_off.array;
     bool array = !(params->flags & IORING_SETUP_NO_SQARRAY);
-    if (array) sq_size += params->sq_entries * sizeof(unsigned);
-    size_t cq_size = params->cq_off.cqes + params->cq_entries * sizeof(struct io_uring_cqe);
-    bool both = params->features & IORING_FEAT_SINGLE_MMAP;
-    state->sq_ring_size = both && cq_size > sq_size ? cq_size : sq_size;
-    state->cq_ring_size = cq_size;
+    size_t size = params->cq_off.cqes + params->cq_entries * sizeof(struct io_uring_cqe);
+    size_t array_end = params->sq_off.array + params->sq_entries * sizeof(unsigned);
+    if (array && array_end > size) size = array_end;
+    state->queues_size = size;
     state->sqes_size = params->sq_entries * sizeof(struct io_uring_sqe);
 
-    void *sq = map(ring->fd, state->sq_ring_size, IORING_OFF_SQ_RING);
-    if (sq == MAP_FAILED) return -errno;
-    state->sq_ring = sq;
-    void *cq = both ? sq : map(ring->fd, cq_size, IORING_OFF_CQ_RING);
-    if (cq == MAP_FAILED) return -errno;
-    if (!both) state->cq_ring = cq;
+    char *queues = map(ring->fd, size, IORING_OFF_SQ_RING);
+    if (queues == MAP_FAILED) return -errno;
+    state->queues = queues;
     void *sqes = map(ring->fd, state->sqes_size, IORING_OFF_SQES);
     if (sqes == MAP_FAILED) return -errno;
     ring->sqes = sqes;
 
-    ring->sq_khead = (unsigned *)((char *)sq + params->sq_off.head);
-    ring->sq_ktail = (unsigned *)((char *)sq + params->sq_off.tail);
-    ring->sq_kflags = (unsigned *)((char *)sq + params->sq_off.flags);
-    ring->cq_khead = (unsigned *)((char *)cq + params->cq_off.head);
-    ring->cq_ktail = (unsigned *)((char *)cq + params->cq_off.tail);
-    ring->cqes = (struct io_uring_cqe *)((char *)cq + params->cq_off.cqes);
-    state->cq_koverflow = (unsigned *)((char *)cq + params->cq_off.overflow);
-    unsigned *indices = (unsigned *)((char *)sq + params->sq_off.array);
+    ring->sq_khead = (unsigned *)(queues + params->sq_off.head);
+    ring->sq_ktail = (unsigned *)(queues + params->sq_off.tail);
+    ring->sq_kflags = (unsigned *)(queues + params->sq_off.flags);
+    ring->cq_khead = (unsigned *)(queues + params->cq_off.head);
+    ring->cq_ktail = (unsigned *)(queues + params->cq_off.tail);
+    ring->cqes = (struct io_uring_cqe *)(queues + params->cq_off.cqes);
+    state->cq_koverflow = (unsigned *)(queues + params->cq_off.overflow);
+    unsigned *indices = (unsigned *)(queues + params->sq_off.array);
     for (unsigned i = 0; array && i < params->sq_entries; i++) indices[i] = i;
     /* A forked child that touches the parent's ring shall crash, not complete the parent's ops. */
-    state->forkless = madvise(sq, state->sq_ring_size, MADV_DONTFORK) == 0
-                      && madvise(sqes, state->sqes_size, MADV_DONTFORK) == 0
-                      && (both || madvise(cq, cq_size, MADV_DONTFORK) == 0);
+    state->forkless = madvise(queues, size, MADV_DONTFORK) == 0
+                      && madvise(sqes, state->sqes_size, MADV_DONTFORK) == 0;
     return 0;
 }
 
@@ -230,14 +224,14 @@ static int linux_setup(struct rm_ring *ring, const struct rm_config *config) {
     struct io_uring_params params;
     int fd = climb(config, &params);
     if (fd < 0) {
-        explain(ring, "io_uring_setup", fd);
+        explain(ring, fd);
         return fd;
     }
     struct rm_linux_state *state = calloc(1, sizeof *state);
     int error = 0;
     if (!state) {
         error = -ENOMEM;
-        explain(ring, "malloc", error);
+        snprintf(ring->why, sizeof ring->why, "no memory for a ring");
     } else if ((params.features & FEATURES_NEEDED) != FEATURES_NEEDED) {
         error = -EOPNOTSUPP;
         snprintf(ring->why, sizeof ring->why,
@@ -248,7 +242,7 @@ static int linux_setup(struct rm_ring *ring, const struct rm_config *config) {
     ring->state = state;
     if (!error && (error = map_rings(ring, &params)) < 0) {
         rm_linux_unmap(ring);
-        explain(ring, "mmap of the rings", error);
+        snprintf(ring->why, sizeof ring->why, "mmap of the rings: errno %d", -error);
     }
     if (error) {
         free(state);

@@ -15,8 +15,8 @@
 #include "ring.h"
 
 struct rm_linux_state {
-    void *sq_ring, *cq_ring; /* cq_ring is NULL where one mapping holds both queues */
-    size_t sq_ring_size, cq_ring_size, sqes_size;
+    void *queues;           /* the mapping of all indices and the CQEs */
+    size_t queues_size, sqes_size;
     unsigned *cq_koverflow; /* CQEs that are lost for ever, counted by the kernel … */
     unsigned lost;          /* … and how many of them enter has reported */
     unsigned told;          /* SQPOLL: up to which SQE the kernel's thread has been told */

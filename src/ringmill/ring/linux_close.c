@@ -26,10 +26,7 @@
 void rm_linux_unmap(struct rm_ring *ring) {
     struct rm_linux_state *state = ring->state;
     if (ring->sqes) munmap(ring->sqes, state->sqes_size);
-    if (state->cq_ring) munmap(state->cq_ring, state->cq_ring_size);
-    if (state->sq_ring) munmap(state->sq_ring, state->sq_ring_size);
-    ring->sqes = NULL;
-    state->cq_ring = state->sq_ring = NULL;
+    if (state->queues) munmap(state->queues, state->queues_size);
 }
 
 /* The pipe that tells when a ring is dead. A ring lets go of its registered files after its last

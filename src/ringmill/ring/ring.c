@@ -6,8 +6,7 @@
 
 #include "linux.h"
 #include "probe.h"
-
-void rm_soft_forget(struct rm_ring *ring); /* soft.c */
+#include "soft.h"
 
 static const char *const opcode_names[RM_OPCODES] = {
     [IORING_OP_NOP] = "NOP",
