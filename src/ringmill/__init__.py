@@ -1,0 +1,55 @@
+"""ringmill: I/O for Python on io_uring.
+
+Calls that look synchronous, for fibers and plain scripts: `data = ringmill.recv(sock, 4096)`.
+The same as awaitable ops: `await ringmill.aio.recv(sock, 4096)`.
+"""
+
+from __future__ import annotations
+
+from ringmill import aio
+from ringmill.core.balance import Adaptive, Fixed, Relative
+from ringmill.core.op import Op
+from ringmill.core.probe import probe
+from ringmill.errors import (
+    Cancelled, ClosedError, IncompleteRead, RingmillError, WouldBlock, WouldExceedBudget,
+    WrongThread,
+)
+from ringmill.face import composite as _composite
+
+# ops: one system call each, named as in `os` and `socket`
+from ringmill.face.call import (
+    accept, accept_each, bind, close, connect, fsync, listen, nop, open, poll, poll_each, read,
+    read_each, readinto, readv, recv, recv_each, recv_into, recvmsg, send, sendmsg, shutdown,
+    socket, splice, stat, tee, waitid, write, writev,
+)
+from ringmill.face.fiber import Fiber
+
+# machines, and running programs on them
+from ringmill.face.machine import Machine, machine, run
+from ringmill.face.scope import scope
+
+# fibers and tasks
+from ringmill.face.spawn import current, drive, park, sleep, spawn, unpark, wait, yield_now
+from ringmill.face.task import Task
+from ringmill.face.threads import in_thread
+from ringmill.face.timeout import timeout
+
+__version__ = "0.1.0"
+
+# built from several ops
+sendall = _composite.call_face(_composite.sendall)
+write_all = _composite.call_face(_composite.write_all)
+read_exactly = _composite.call_face(_composite.read_exactly)
+tcp_listen = _composite.call_face(_composite.tcp_listen)
+tcp_connect = _composite.call_face(_composite.tcp_connect)
+
+__all__ = [
+    "Adaptive", "Cancelled", "ClosedError", "Fiber", "Fixed", "IncompleteRead", "Machine", "Op",
+    "Relative", "RingmillError", "Task", "WouldBlock", "WouldExceedBudget", "WrongThread",
+    "accept", "accept_each", "aio", "bind", "close", "connect", "current", "drive", "fsync",
+    "in_thread", "listen", "machine", "nop", "open", "park", "poll", "poll_each", "probe", "read",
+    "read_each", "read_exactly", "readinto", "readv", "recv", "recv_each", "recv_into", "recvmsg",
+    "run", "scope", "send", "sendall", "sendmsg", "shutdown", "sleep", "socket", "spawn",
+    "splice", "stat", "tcp_connect", "tcp_listen", "tee", "timeout", "unpark", "wait", "waitid",
+    "write", "write_all", "writev", "yield_now",
+]

@@ -1,0 +1,336 @@
+"""Ops with many results: accept, receive, read and poll that go on until told otherwise.
+
+One SQE, many CQEs. The kernel ends such an op when it likes (overflow, no buffers, a signal):
+it is armed again; the iteration ends only at the end of the data, an error, or close(). Results
+that nobody takes are undone: file descriptors closed, buffers given back. Whoever takes too
+slowly does not fill the memory: beyond a bound the op is paused until results are taken.
+
+Knows CQEs and how one becomes a value; does not know who iterates.
+"""
+cimport cython
+from libc.stdint cimport uint8_t, uint32_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+from posix.unistd cimport close as posix_close
+
+from ringmill.core.buffers cimport Group, Starver
+from ringmill.core.machine cimport Machine, machine_group
+from ringmill.core.op cimport (
+    P_DETACHED, R_ACCEPT, R_COUNT, R_DATA, Driver, Op, check_thread, here, here_or_none,
+    op_complete_value, op_local, op_new, op_push_on, op_request_cancel,
+)
+from ringmill.core.results cimport socket_from
+from ringmill.core.ring cimport (
+    IORING_CQE_BUFFER_SHIFT, IORING_CQE_F_BUFFER, IORING_CQE_F_MORE, IOSQE_BUFFER_SELECT,
+    io_uring_sqe, rm_has_op,
+)
+
+import os
+import types
+
+cdef extern from "errno.h":
+    enum:
+        EAGAIN, EBADFD, ECANCELED, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, EPERM
+
+cdef extern from "ring.h":
+    enum:
+        IORING_OP_READ
+
+cdef enum:
+    SHOTS_ROOM = 128   # results that may stand in line: the queue's fixed size
+    SHOTS_PAUSE = 64   # … beyond which the op is paused; the rest is room for what is on its way
+
+
+cdef class Shots(Starver):
+    """The state behind an iteration; the kernel's op refers to it, the user's Each does too."""
+
+    def __dealloc__(self):
+        while self.head != self.tail:
+            shot_undo(self, self.shots[self.head & self.mask])
+            self.head += 1
+        free(self.shots)
+
+    cdef int arm(self) except -1:
+        """Give the op to the kernel (again)."""
+        cdef Op op
+        cdef io_uring_sqe *sqe
+        if self.driver.dead:
+            self.ended = True
+            return 0
+        op = Op.__new__(Op)
+        op.driver = self.driver
+        op.kind = self.kind
+        op.program = P_DETACHED
+        op.handler = self
+        self.pausing = False
+        self.starved = False
+        sqe = op_push_on(op, self.ring, self.template.opcode, self.template.fd)
+        self.template.user_data = sqe.user_data
+        memcpy(sqe, &self.template, sizeof(io_uring_sqe))
+        self.op = op
+        return 0
+
+    cdef bint on_cqe(self, Op op, int res, uint32_t flags):
+        cdef bint last = not flags & IORING_CQE_F_MORE
+        cdef bint go_on = last
+        cdef rm_shot shot
+        shot.res = res
+        shot.flags = flags
+        if last:
+            self.op = None
+            op.handler = None
+        if flags & IORING_CQE_F_BUFFER and self.group is not None:
+            self.group.lent += 1
+        if self.closed:
+            shot_undo(self, shot)
+        elif res > 0 or (res == 0 and self.kind != R_DATA):
+            shots_add(self, shot)
+        elif res == 0:
+            shot_undo(self, shot)
+            shots_end(self, 0)
+        elif last:
+            go_on = shots_failed(self, -res)
+        if go_on and not self.closed and not self.ended:
+            shots_go_on(self)
+        return last
+
+    cdef void fed(self) noexcept:
+        """A buffer has come back to the group."""
+        self.starved = False
+        if not self.closed and not self.ended and self.op is None:
+            self.arm()
+
+    cdef Op next_op(self):
+        """A local op that completes with the next result."""
+        cdef Op op
+        if self.asking is not None:
+            raise RuntimeError("somebody else is already waiting for the next result")
+        op = op_local(self.driver)
+        op.handler = self
+        if self.back:
+            op_complete_value(op, self.back.pop(0), None)
+        elif self.head != self.tail:
+            self.head += 1
+            shot_answer(self, op, self.shots[(self.head - 1) & self.mask])
+            if self.op is None and not (self.ended or self.error) and not self.starved:
+                shots_go_on(self)
+        elif self.error or self.ended:
+            shots_answer_end(self, op)
+        else:
+            self.asking = op
+            if self.op is None and not self.starved:
+                self.arm()
+        return op
+
+    cdef void undo(self, Op op) noexcept:
+        """The next result was handed to an op that nobody took it from: keep it for the next."""
+        if op.error is None and not self.closed:
+            if self.back is None:
+                self.back = []
+            self.back.append(op.value)
+
+    cdef void cancelled(self, Op op) noexcept:
+        if self.asking is op:
+            self.asking = None
+
+    cdef int close(self) except -1:
+        """End it: what is queued is undone, and what the kernel still sends."""
+        cdef Op op = self.asking
+        if self.closed:
+            return 0
+        self.closed = True
+        self.ended = True
+        self.asking = None
+        self.back = None
+        while self.head != self.tail:
+            shot_undo(self, self.shots[self.head & self.mask])
+            self.head += 1
+        if self.starved:
+            self.group.forget(self)
+        if op is not None:
+            shots_answer_end(self, op)
+        if self.op is not None and not self.driver.dead:
+            op_request_cancel(self.op)
+        return 0
+
+
+cdef int shots_add(Shots self, rm_shot shot) except -1:
+    cdef Op op = self.asking
+    if op is not None:
+        self.asking = None
+        return shot_answer(self, op, shot)
+    self.shots[self.tail & self.mask] = shot
+    self.tail += 1
+    # Room is left for what the kernel has already made; see SHOTS_PAUSE.
+    if self.tail - self.head >= SHOTS_PAUSE and self.op is not None and not self.pausing:
+        self.pausing = True
+        op_request_cancel(self.op)
+    elif self.tail - self.head > self.mask:
+        shots_grow(self)
+    return 0
+
+
+cdef int shots_grow(Shots self) except -1:
+    """A late cancel let more through than there was room for: nothing may be lost."""
+    cdef unsigned i
+    cdef unsigned size = self.mask + 1
+    cdef rm_shot *shots = <rm_shot *>malloc(2 * size * sizeof(rm_shot))
+    if shots == NULL:
+        raise MemoryError
+    for i in range(size):
+        shots[i] = self.shots[(self.head + i) & self.mask]
+    free(self.shots)
+    self.shots = shots
+    self.head = 0
+    self.tail = size
+    self.mask = 2 * size - 1
+    return 0
+
+
+cdef int shots_go_on(Shots self) except -1:
+    """The kernel has ended the op, we have not: arm it again, unless results stand in line."""
+    cdef unsigned waiting = self.tail - self.head
+    if self.starved or waiting >= SHOTS_PAUSE // 2:
+        return 0
+    if self.single and self.asking is None:
+        return 0  # one read per result asked for: a regular file must not be read ahead for ever
+    return self.arm()
+
+
+cdef bint shots_failed(Shots self, int error) except -1:
+    """The op ended with an error: does the iteration go on?"""
+    if error == ECANCELED and self.pausing:
+        return True
+    if error == EINTR or error == EAGAIN or error == ECONNABORTED:
+        return True
+    if error == ENOBUFS and self.group is not None:
+        self.starved = not self.group.starve(self)
+        return not self.starved
+    if (error == EBADFD or error == EPERM) and self.kind == R_DATA and not self.single:
+        # Multishot read wants a file that can be polled: read a regular one piece by piece.
+        self.single = True
+        self.template.opcode = IORING_OP_READ
+        self.template.off = <unsigned long long>-1
+        self.template.len = self.group.size
+        return True
+    shots_end(self, error)
+    return False
+
+
+cdef int shots_end(Shots self, int error) except -1:
+    cdef Op op = self.asking
+    self.error = error
+    # Out of descriptors is a state of the process, not the end of a listener.
+    self.ended = error != EMFILE and error != ENFILE
+    if op is not None:
+        self.asking = None
+        shots_answer_end(self, op)
+    return 0
+
+
+cdef int shots_answer_end(Shots self, Op op) except -1:
+    cdef int error = self.error
+    self.error = 0
+    op.handler = None
+    if error:
+        op_complete_value(op, None, OSError(error, os.strerror(error)))
+    else:
+        op_complete_value(op, None, StopAsyncIteration())
+    return 0
+
+
+cdef int shot_answer(Shots self, Op op, rm_shot shot) except -1:
+    """Turn one CQE into the value of `op`."""
+    try:
+        value = shot_value(self, shot)
+    except Exception as error:  # out of memory: the waiter is told, the loop of CQEs goes on
+        op_complete_value(op, None, error)
+        return 0
+    op_complete_value(op, value, None)
+    return 0
+
+
+cdef object shot_value(Shots self, rm_shot shot):
+    if self.kind == R_DATA:
+        return self.group.take(shot.flags >> IORING_CQE_BUFFER_SHIFT, shot.res)
+    if self.kind != R_ACCEPT:
+        return shot.res
+    try:
+        return socket_from(shot.res, self.like)
+    except BaseException:
+        posix_close(shot.res)
+        raise
+
+
+cdef void shot_undo(Shots self, rm_shot shot) noexcept:
+    if self.kind == R_ACCEPT:
+        if shot.res >= 0:
+            posix_close(shot.res)
+    elif shot.flags & IORING_CQE_F_BUFFER and self.group is not None:
+        self.group.give(shot.flags >> IORING_CQE_BUFFER_SHIFT)
+
+
+cdef Shots shots_new(int kind, unsigned opcode, uint32_t behaviour, bint uses_group):
+    """What an iteration begins with; the caller fills in the rest of `template`."""
+    cdef Machine machine = <Machine>here()
+    cdef Shots shots = Shots.__new__(Shots)
+    op_new(kind)  # raises the cancel that the caller has pending
+    shots.driver = machine
+    shots.kind = kind
+    shots.ring = &machine.ring
+    if (machine.ring.behaviours & behaviour) != behaviour or not rm_has_op(&machine.ring, opcode):
+        shots.ring = machine.open_beside()
+    shots.shots = <rm_shot *>malloc(SHOTS_ROOM * sizeof(rm_shot))
+    if shots.shots == NULL:
+        raise MemoryError
+    shots.mask = SHOTS_ROOM - 1
+    memset(&shots.template, 0, sizeof(io_uring_sqe))
+    shots.template.opcode = <uint8_t>opcode
+    if uses_group:
+        shots.group = machine_group(machine, shots.ring)
+        shots.template.flags = IOSQE_BUFFER_SELECT
+        shots.template.buf_group = shots.group.number
+    return shots
+
+
+cdef Each each_new(Shots shots):
+    cdef Each each = Each.__new__(Each)
+    each.shots = shots
+    return each
+
+
+cdef class Each:
+    """An asynchronous iterator over the results of one op; `close()` ends it early."""
+
+    def __init__(self):
+        raise TypeError("iterators over ops are made by the *_each functions")
+
+    __class_getitem__ = classmethod(types.GenericAlias)  # Each[bytes], in annotations
+
+    def __del__(self):
+        # Collected in whatever thread; the op must be ended in its own.
+        if here_or_none() is self.shots.driver or self.shots.driver.dead:
+            self.shots.close()
+        else:
+            (<Machine>self.shots.driver).call_threadsafe(self.close)
+
+    def __aiter__(self):
+        return self
+
+    def __anext__(self):
+        check_thread(self.shots.driver)
+        return self.shots.next_op()
+
+    def close(self):
+        """End the iteration; what came and was not taken is undone."""
+        self.shots.close()
+
+    async def aclose(self):
+        """The same, for contextlib.aclosing."""
+        self.shots.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.shots.close()

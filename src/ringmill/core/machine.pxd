@@ -1,0 +1,43 @@
+"""The machine; declarations only."""
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from ringmill.core.balance cimport Adaptive, Balance
+from ringmill.core.buffers cimport Group
+from ringmill.core.op cimport Driver, Op, Waiter
+from ringmill.core.ring cimport rm_ring
+from ringmill.core.strand cimport Strand
+from ringmill.core.timers cimport Timers
+
+cdef class Machine(Driver):
+    cdef object __weakref__
+    cdef readonly Balance balance
+    cdef readonly object kernel
+    cdef Adaptive adaptive            # the balance, when it learns
+    cdef Timers timers
+    cdef Group group, group_beside
+    cdef set strands                  # those that have not ended: the machine owns them
+    cdef Strand main                  # who gets KeyboardInterrupt
+    cdef object face                  # floor 3's own state
+    cdef object posts                 # calls from other threads
+    cdef bint posted, running_posts
+    cdef int wake_read, wake_write
+    cdef bint owns_signals
+    cdef rm_ring soft                 # the memory of `beside`
+    cdef bint beside_armed
+    # the policy
+    cdef unsigned switches, check_at, bound, pending_max
+    cdef int64_t looked_ns, sampled_ns
+    cdef unsigned sampled_at
+    cdef readonly unsigned switches_max  # seen between two looks at I/O
+    # spinning
+    cdef bint spin
+    cdef int spin_score
+    cdef long preempted
+    cdef uint64_t spins, spins_won, waits
+    cdef uint64_t switched
+
+cdef object machine_next(Machine machine)
+cdef int machine_look(Machine machine) except -1
+cdef Group machine_group(Machine machine, rm_ring *ring)
+cdef Machine machine_here()
+cdef int machine_ended(Machine machine, Strand strand, object value, object error) except -1

@@ -1,0 +1,625 @@
+"""The machine: a ring, a runqueue and timers; one per thread. A turn is: submit, reap, wake, expire.
+
+Nothing here runs user code while CQEs are walked: they are copied out, their ops completed, and
+whoever waits is put on the runqueue. Whoever wants to run next asks machine_next(), which turns
+when nobody can run, or when the policy says that I/O has waited long enough.
+
+Knows kernels, ops and strands; does not know how a strand is resumed (face/), nor any op's name.
+"""
+cimport cython
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memset, strlen
+from posix.unistd cimport close as posix_close, read as posix_read, write as posix_write
+
+from ringmill.core.balance cimport Adaptive, Balance
+from ringmill.core.buffers cimport Group, open_group
+from ringmill.core.op cimport (
+    Driver, Op, Waiter, driver_free, driver_init, forget_value, here, here_or_none, op_cqe,
+    op_release_all, ready_pop, ready_push, set_here,
+)
+from ringmill.core.ring cimport *
+from ringmill.core.strand cimport Strand
+from ringmill.core.timers cimport Timers, now_ns
+
+import collections
+import os
+import signal
+import threading
+import weakref
+
+from ringmill.core import masks
+from ringmill.errors import ClosedError, RingmillError, WrongThread
+
+cdef extern from "errno.h":
+    enum:
+        EAGAIN, EBUSY, EINTR, ETIME
+
+cdef extern from "sched.h" nogil:
+    int sched_yield()
+
+cdef extern from "sys/resource.h" nogil:
+    struct rusage:
+        long ru_nivcsw
+    int getrusage(int who, rusage *out)
+    int RUSAGE_THREAD
+
+cdef extern from *:
+    """
+    #if defined(__x86_64__) || defined(__i386__)
+    #define rm_pause() __builtin_ia32_pause()
+    #else
+    #define rm_pause() ((void)0)
+    #endif
+    """
+    void rm_pause() noexcept nogil
+
+cdef enum:
+    ENTRIES = 1024          # SQEs: 64 KiB; a full queue costs one enter more, nothing else
+    CQ_PER_SQ = 8           # multishot makes many CQEs of one SQE; overflow is safe but slow
+    OPS_MAX = 1 << 20       # op slots: 16 bytes each, grown by doubling up to this
+    REAP_MAX = 256          # CQEs per look (4 KiB of stack); then fibers run, then the next
+    SAMPLE = 64             # switches between two looks at the clock
+    SPIN_NS = 50_000        # longer waits are slept: a sleep and a wake-up cost about this much
+    SPIN_CHECK = 64         # spins between two looks at whether others want the processor
+    SPIN_REST = 1000        # waits without spinning after the machine was seen to be busy
+    ROOM_TRIES = 10_000     # enters before a kernel that takes nothing is called broken
+    GROUP_COUNT = 128       # buffers of 16 KiB: 2 MiB of address space, used as data comes
+    GROUP_SIZE = 16384
+    DRAIN = 512             # bytes of wake-ups read at once
+
+# user_data below 2**32 belongs to no op (generations begin at 1).
+cdef enum:
+    TO_NOBODY = 0           # answers to cancels
+    TO_WAKE = 1             # the wake-up pipe is readable
+    TO_BESIDE = 2           # the soft ring beside has something
+
+cdef object machines = weakref.WeakSet()
+
+
+class Kernel:
+    """Which kernel a machine runs on: `name` ("linux" or "soft"), and `why`, in a sentence."""
+
+    __slots__ = ("name", "why")
+
+    def __init__(self, name, why):
+        self.name = name
+        self.why = why
+
+    def __repr__(self):
+        return f"<Kernel {self.name}: {self.why}>"
+
+
+cdef Machine machine_here():
+    return <Machine>here()
+
+
+# ── hot path: who is next ───────────────────────────────────────────────────────────────────
+
+cdef object machine_next(Machine self):
+    """The next Waiter to run; turns as often as it takes until there is one."""
+    while True:
+        if self.ready_head == self.ready_tail:
+            machine_wait(self)
+        elif self.switches < self.check_at and rm_sq_pending(&self.ring) < self.pending_max:
+            self.switches += 1
+            return ready_pop(self)
+        else:
+            machine_check(self)
+
+
+cdef int machine_check(Machine self) except -1:
+    """The policy's bound, or a place to look at the clock, is reached."""
+    cdef int64_t now
+    if self.adaptive is not None and self.switches < self.bound:
+        now = now_ns()
+        self.adaptive.learn(self.switches - self.sampled_at, now - self.sampled_ns)
+        self.sampled_ns = now
+        self.sampled_at = self.switches
+        self.bound = self.adaptive.bound(0)
+        if self.switches < self.bound and now - self.looked_ns < self.adaptive.target_ns:
+            self.check_at = min(self.bound, self.switches + SAMPLE)
+            return 0
+    return machine_look(self)
+
+
+cdef int machine_look(Machine self) except -1:
+    """Submit and reap without waiting, then let due timers go."""
+    if self.beside != NULL:
+        machine_turn_beside(self)
+    if rm_sq_pending(&self.ring) or (not rm_cq_ready(&self.ring) and rm_needs_enter(&self.ring)):
+        machine_entered(self, rm_enter(&self.ring, 0, 0))
+    machine_reap(self, &self.ring)
+    machine_looked(self)
+    return 0
+
+
+cdef int machine_wait(Machine self) except -1:
+    """Nobody can run: submit, and sleep until something completes or a timer is due."""
+    cdef int64_t timeout_ns
+    cdef int res
+    forget_value()
+    if self.dead:
+        raise ClosedError("the machine is closed")
+    if self.posts:
+        return machine_run_posts(self)
+    if self.beside != NULL:
+        machine_turn_beside(self)
+    timeout_ns = machine_timeout(self)
+    if rm_cq_ready(&self.ring) or self.ready_head != self.ready_tail or timeout_ns == 0:
+        return machine_look(self)
+    self.waits += 1
+    with nogil, cython.nonecheck(False):
+        if machine_spin(self, timeout_ns):
+            res = 0
+            if rm_needs_enter(&self.ring):
+                res = rm_enter(&self.ring, 0, 0)
+        else:
+            res = rm_enter(&self.ring, 1, timeout_ns)
+    machine_entered(self, res)
+    machine_reap(self, &self.ring)
+    machine_looked(self)
+    return 0
+
+
+cdef int machine_reap(Machine self, rm_ring *ring) except -1:
+    """Complete the ops whose CQEs are there, at most REAP_MAX of them."""
+    cdef io_uring_cqe cqes[REAP_MAX]
+    cdef unsigned n = rm_reap(ring, cqes, REAP_MAX)
+    cdef unsigned i
+    for i in range(n):
+        if cqes[i].user_data >> 32:
+            op_cqe(self, cqes[i].user_data, cqes[i].res, cqes[i].flags)
+        elif cqes[i].user_data != TO_NOBODY:
+            machine_event(self, cqes[i].user_data)
+    return 0
+
+
+cdef int machine_looked(Machine self) except -1:
+    """After a look at I/O: due timers, and the policy's next bound."""
+    cdef int64_t now = 0
+    cdef int64_t due = self.timers.next_ns()
+    if due >= 0 or self.adaptive is not None:
+        now = now_ns()
+    if due >= 0 and due <= now:
+        self.timers.expire(now)
+    if self.switches > self.switches_max:
+        self.switches_max = self.switches
+    self.switched += self.switches
+    if self.adaptive is not None and self.switches > self.sampled_at:
+        self.adaptive.learn(self.switches - self.sampled_at, now - self.sampled_ns)
+    self.looked_ns = self.sampled_ns = now
+    self.switches = self.sampled_at = 0
+    self.bound = self.balance.bound(self.ready_tail - self.ready_head)
+    self.check_at = self.bound
+    if self.adaptive is not None and self.check_at > SAMPLE:
+        self.check_at = SAMPLE
+    return 0
+
+
+cdef int64_t machine_timeout(Machine self) noexcept:
+    cdef int64_t due = self.timers.next_ns()
+    if due < 0:
+        return RM_FOREVER
+    due -= now_ns()
+    return due if due > 0 else 0
+
+
+# ── spinning: a short wait is cheaper awake ─────────────────────────────────────────────────
+
+@cython.nonecheck(False)  # without the GIL there is nothing to raise with
+cdef bint machine_spin(Machine self, int64_t timeout_ns) noexcept nogil:
+    """Wait awake for a moment where sleeping would cost more. True: something is there.
+
+    The score rises while completions come within SPIN_NS and falls while they do not; a busy
+    machine (others take the processor from us) rests the habit for a while.
+    """
+    cdef int64_t started, now
+    cdef rm_ring *ring = &self.ring
+    if not self.spin or not ring.behaviours & RM_TASKRUN_FLAG:
+        return False
+    if self.spin_score < 0:
+        self.spin_score += 1
+        return False
+    if rm_sq_pending(ring):
+        rm_enter(ring, 0, 0)
+    started = now_ns()
+    self.spins += 1
+    while True:
+        for _ in range(20):
+            if rm_cq_ready(ring) or rm_needs_enter(ring):
+                self.spins_won += 1
+                if self.spin_score < 8:
+                    self.spin_score += 1
+                return not machine_is_busy(self)
+            rm_pause()
+        now = now_ns()
+        if now - started > SPIN_NS or (timeout_ns >= 0 and now - started >= timeout_ns):
+            break
+    # Each miss costs SPIN_NS; try again only after as many waits as there were misses in a row.
+    self.spin_score = -16 if self.spin_score == 0 else 0
+    return False
+
+
+@cython.nonecheck(False)
+cdef bint machine_is_busy(Machine self) noexcept nogil:
+    """Now and then: were we made to give up the processor while we spun?"""
+    cdef rusage usage
+    if self.spins % SPIN_CHECK:
+        return False
+    if getrusage(RUSAGE_THREAD, &usage) == 0:
+        if usage.ru_nivcsw - self.preempted > SPIN_CHECK // 8:
+            self.spin_score = -SPIN_REST
+        self.preempted = usage.ru_nivcsw
+    return False
+
+
+# ── cold: entering, events, the ring beside ─────────────────────────────────────────────────
+
+cdef int machine_entered(Machine self, int res) except -1:
+    """What to do about an answer of enter."""
+    if res >= 0 or res == -ETIME:
+        return 0
+    if res == -EINTR:
+        return machine_signals(self)
+    if res == -EBUSY or res == -EAGAIN:
+        return 0  # CQEs must be reaped first; we are about to, and the SQEs stay queued
+    raise OSError(-res, os.strerror(-res), "io_uring_enter")
+
+
+cdef int machine_signals(Machine self) except -1:
+    """Run Python's signal handlers; what they raise goes to the main strand."""
+    cdef Strand main = self.main
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        if main is None or main.ended:
+            raise
+        main.interrupt(error)
+    return 0
+
+
+cdef int machine_event(Machine self, uint64_t event) except -1:
+    cdef char bytes_read[DRAIN]
+    if event == TO_BESIDE:
+        self.beside_armed = False
+        return 0  # every turn looks there; this one only ended the sleep
+    self.posted = False
+    while posix_read(self.wake_read, bytes_read, DRAIN) == DRAIN:
+        pass
+    machine_arm_wake(self)
+    machine_signals(self)
+    if self.posts:
+        machine_run_posts(self)
+    return 0
+
+
+cdef int machine_arm_wake(Machine self) except -1:
+    cdef io_uring_sqe *sqe
+    if rm_sq_room(&self.ring) == 0:
+        self.make_room(&self.ring)
+    sqe = rm_push(&self.ring, IORING_OP_POLL_ADD, self.wake_read, TO_WAKE)
+    sqe.poll32_events = 1  # POLLIN
+    return 0
+
+
+cdef int machine_turn_beside(Machine self) except -1:
+    """The soft ring beside: never waited on by itself; its epoll fd ends the real ring's sleep."""
+    cdef io_uring_sqe *sqe
+    machine_entered(self, rm_enter(self.beside, 0, 0))
+    machine_reap(self, self.beside)
+    if not self.beside_armed:
+        if rm_sq_room(&self.ring) == 0:
+            self.make_room(&self.ring)
+        sqe = rm_push(&self.ring, IORING_OP_POLL_ADD, self.beside.fd, TO_BESIDE)
+        sqe.poll32_events = 1
+        self.beside_armed = True
+    return 0
+
+
+cdef int machine_run_posts(Machine self) except -1:
+    """Put the calls of other threads on the runqueue, in their order."""
+    cdef Call call
+    while self.posts:
+        call = Call.__new__(Call)
+        call.driver = self
+        call.function, call.arguments = self.posts.popleft()
+        ready_push(self, call)
+    return 0
+
+
+cdef int machine_ended(Machine self, Strand strand, object value, object error) except -1:
+    """A strand of ours is over. Ctrl-C and sys.exit end the program, whichever they struck."""
+    cdef Strand main = self.main
+    self.strands.discard(strand)
+    strand.finish(value, error)
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        if main is not None and main is not strand and not main.ended:
+            strand.taken = True
+            main.interrupt(error)
+    return 0
+
+
+cdef Group machine_group(Machine self, rm_ring *ring):
+    """The group that receives on `ring` draw from."""
+    if ring == &self.ring:
+        if self.group is None:
+            self.group = open_group(self, ring, 0, GROUP_COUNT, GROUP_SIZE)
+        return self.group
+    if self.group_beside is None:
+        self.group_beside = open_group(self, ring, 0, GROUP_COUNT, GROUP_SIZE)
+    return self.group_beside
+
+
+@cython.final
+cdef class Call(Waiter):
+    """A call that another thread asked for."""
+    cdef Machine driver
+    cdef object function, arguments
+
+    cdef int run(self) except -1:
+        try:
+            self.function(*self.arguments)
+        except Exception as error:
+            report_call(self.function, error)
+        return 0
+
+
+cdef int report_call(object function, object error) except -1:
+    from ringmill.core.strand import report
+    report(f"call_threadsafe({function!r})", error)
+    return 0
+
+
+cdef class Machine(Driver):
+    """A ring, a runqueue and timers, for this thread.
+
+    kernel: "linux", "soft", or None for the first that works (RINGMILL_KERNEL decides, else).
+    balance: Fixed(n), Relative(…) or Adaptive(target_s=…): how long runnable fibers may keep
+    the machine from looking at I/O. spin: wait awake for up to 50 µs where completions come that
+    fast. sqpoll: let a kernel thread submit (costs a core). entries: SQEs, a power of two.
+    ops_max: ops that may be alive at once; more raise WouldExceedBudget. workers_max: threads of
+    the soft kernel (0: four per processor, at most 32).
+
+    Raises OSError when the kernel that was asked for does not work, RingmillError when the
+    thread has a machine already.
+    """
+
+    def __init__(self, kernel=None, *, balance=None, spin=True, sqpoll=False, entries=ENTRIES,
+                 ops_max=OPS_MAX, workers_max=0):
+        if here_or_none() is not None:
+            raise RingmillError("this thread has a machine already; close it first")
+        if not 8 <= entries <= 32768 or entries & (entries - 1):
+            raise ValueError(f"entries is a power of two, 8 to 32768, not {entries}")
+        self.balance = Adaptive() if balance is None else balance
+        self.adaptive = self.balance if isinstance(self.balance, Adaptive) else None
+        self.spin = spin
+        self.wake_read = self.wake_write = -1
+        self.timers = Timers()
+        self.strands = set()
+        self.posts = collections.deque()
+        driver_init(self, ops_max)
+        machine_open(self, kernel, sqpoll, entries, workers_max)
+        self.pending_max = max(1, self.balance.pending_max(self.ring.sq_entries))
+        self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        machine_arm_wake(self)
+        machine_looked(self)
+        set_here(self)
+        _keep_alive.machine = self
+        machines.add(self)
+        machine_own_signals(self)
+
+    def __cinit__(self):
+        self.dead = True
+        self.wake_read = self.wake_write = -1
+
+    def __dealloc__(self):
+        if not self.dead:
+            machine_end(self)
+        driver_free(self)
+
+    cdef int make_room(self, rm_ring *ring) except -1:
+        """Submit so that the SQ has room; reap where the kernel wants that first."""
+        cdef int tries = 0
+        cdef int res
+        while True:
+            res = rm_enter(ring, 0, 0)
+            if res < 0 and res != -EBUSY and res != -EAGAIN and res != -EINTR:
+                raise OSError(-res, os.strerror(-res), "io_uring_enter")
+            if rm_sq_room(ring) > 8:
+                return 0
+            machine_reap(self, ring)
+            tries += 1
+            if tries > ROOM_TRIES:
+                raise OSError(EBUSY, "the kernel takes no more submissions")
+            if tries > 16:
+                sched_yield()
+
+    cdef rm_ring *open_beside(self) except NULL:
+        """The soft ring for what the real kernel lacks; made at first need."""
+        cdef rm_config config
+        cdef int res
+        if self.beside != NULL:
+            return self.beside
+        if self.ring.kernel == &rm_soft:
+            return &self.ring  # it answers EINVAL for what it does not know
+        memset(&config, 0, sizeof(config))
+        config.entries = self.ring.sq_entries
+        config.cq_entries = self.ring.cq_entries
+        res = rm_open(&self.soft, &rm_soft, &config)
+        if res < 0:
+            raise OSError(-res, self.soft.why.decode())
+        self.beside = &self.soft
+        return self.beside
+
+    def call_threadsafe(self, function, *arguments):
+        """Have `function(*arguments)` called in this machine's thread, soon. From any thread."""
+        if self.dead:
+            raise ClosedError("the machine is closed")
+        self.posts.append((function, arguments))
+        self.wakeup()
+
+    def wakeup(self):
+        """End the machine's sleep. From any thread or signal handler; many count as one."""
+        if not self.posted and self.wake_write >= 0:
+            self.posted = True
+            posix_write(self.wake_write, b"\0", 1)
+
+    def stats(self):
+        """Exact counts: what is alive now, and what has happened since the machine was made."""
+        return {
+            "ops_live": self.ops_live, "ops_max": self.ops_max, "slots": self.slots_size,
+            "views_held": self.holds, "blocks_held": self.aux_out,
+            "buffers_lent": (self.group.lent if self.group is not None else 0)
+            + (self.group_beside.lent if self.group_beside is not None else 0),
+            "buffers_starved": (self.group.starved if self.group is not None else 0)
+            + (self.group_beside.starved if self.group_beside is not None else 0),
+            "strands": len(self.strands), "ready": self.ready_tail - self.ready_head,
+            "timers": self.timers.count, "enters": self.ring.enters,
+            "submitted": self.ring.submitted, "reaped": self.ring.reaped,
+            "beside_enters": self.beside.enters if self.beside != NULL else 0,
+            "beside_submitted": self.beside.submitted if self.beside != NULL else 0,
+            "stale": self.stale, "switches": self.switched + self.switches,
+            "max_switches_between_io": self.switches_max,
+            "waits": self.waits, "spins": self.spins, "spins_won": self.spins_won,
+        }
+
+    @property
+    def closed(self):
+        return self.dead
+
+    def has_opcode(self, unsigned opcode):
+        """Whether the chosen kernel itself executes `opcode`."""
+        return opcode < RM_OPCODES and rm_has_op(&self.ring, opcode)
+
+    def facts(self):
+        """What the ring was found to have: setup flags, features, opcodes, behaviours."""
+        return {"setup_flags": self.ring.setup_flags, "features": self.ring.features,
+                "opcodes": self.ring.opcodes, "behaviours": self.ring.behaviours}
+
+    def end(self):
+        """Close the ring and let go of everything, without running anybody.
+
+        `close()` is what programs call: it lets fibers and tasks end first.
+        """
+        if not self.dead:
+            if here_or_none() is not self:
+                raise WrongThread("a machine is closed by the thread that owns it")
+            machine_end(self)
+
+
+cdef int machine_open(Machine self, object kernel, bint sqpoll, unsigned entries,
+                      unsigned workers_max) except -1:
+    """Try the kernels in the order that was asked for; the first that works is ours."""
+    cdef rm_config config
+    cdef const rm_kernel *candidate
+    cdef int res = 0
+    choice = masks.choose(kernel)
+    hidden = masks.from_environment()
+    memset(&config, 0, sizeof(config))
+    config.entries = entries
+    config.cq_entries = entries * CQ_PER_SQ
+    config.workers_max = workers_max
+    config.sqpoll = sqpoll
+    refused = []
+    for name in choice.order:
+        candidate = &rm_linux if name == "linux" else &rm_soft
+        # What is hidden of the real kernel is what the soft one then does.
+        config.masked_ops = hidden.ops if name == "linux" else 0
+        config.masked = hidden.behaviours if name == "linux" else 0
+        config.masked_setup = hidden.setup if name == "linux" else 0
+        memset(&self.ring, 0, sizeof(rm_ring))
+        res = rm_open(&self.ring, candidate, &config)
+        said = self.ring.why.decode("utf-8", "replace")
+        if res >= 0:
+            self.dead = False
+            self.kernel = Kernel(name, "; ".join([*refused, choice.why, said]))
+            return 0
+        refused.append(said)
+    raise OSError(-res, "; ".join(refused))
+
+
+cdef int machine_end(Machine self) except -1:
+    """The rings first, then what they point to: a CQE that comes late would write freed memory."""
+    self.dead = True
+    if self.owns_signals:
+        signal.set_wakeup_fd(-1)
+        self.owns_signals = False
+    if self.beside != NULL:
+        rm_close(self.beside)
+        self.beside = NULL
+    rm_close(&self.ring)
+    machine_let_go(self)
+    return 0
+
+
+cdef int machine_let_go(Machine self) except -1:
+    op_release_all(self)
+    if self.group is not None:
+        self.group.close()
+    if self.group_beside is not None:
+        self.group_beside.close()
+    if self.wake_read >= 0:
+        posix_close(self.wake_read)
+        posix_close(self.wake_write)
+        self.wake_read = self.wake_write = -1
+    self.current = None
+    self.main = None
+    if here_or_none() is self:
+        set_here(None)
+        _keep_alive.machine = None
+    return 0
+
+
+# A thread's machine lives as long as the thread, or until it is closed.
+_keep_alive = threading.local()
+
+
+cdef int machine_own_signals(Machine self) except -1:
+    """Let a signal end our sleep even when it comes just before it (EINTR would be missed)."""
+    if threading.current_thread() is not threading.main_thread():
+        return 0
+    previous = signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
+    if previous == -1:
+        self.owns_signals = True
+    else:
+        signal.set_wakeup_fd(previous, warn_on_full_buffer=False)
+    return 0
+
+
+def soft_facts():
+    """What the soft kernel can do, by trying it."""
+    cdef rm_ring ring
+    cdef rm_config config
+    memset(&ring, 0, sizeof(ring))
+    memset(&config, 0, sizeof(config))
+    config.entries = 8
+    config.cq_entries = 16
+    cdef int res = rm_open(&ring, &rm_soft, &config)
+    if res < 0:
+        raise OSError(-res, ring.why.decode())
+    try:
+        return {"opcodes": ring.opcodes, "behaviours": ring.behaviours}
+    finally:
+        rm_close(&ring)
+
+
+def _after_fork_in_child():
+    """The parent's rings are not ours: let go of them without touching them."""
+    cdef Machine machine
+    for machine in list(machines):
+        if machine.dead:
+            continue
+        machine.dead = True
+        if machine.owns_signals:
+            signal.set_wakeup_fd(-1)
+            machine.owns_signals = False
+        if machine.beside != NULL:
+            rm_forget(machine.beside)
+            machine.beside = NULL
+        rm_forget(&machine.ring)
+        machine_let_go(machine)
+    machines.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,679 @@
+"""The op: a filled SQE, what it points to, and who waits for it.
+
+Two lives, each an explicit state: the kernel's (may it still write to the op's memory?) and the
+program's (has somebody taken the result?). The kernel holds a reference from push to the last
+CQE. `user_data` carries slot and generation, so that a stale CQE can reach no other op.
+
+Knows rings, slots and the runqueue of its machine (the Driver); does not know fibers or tasks,
+which are Waiters to it, nor when the machine turns.
+"""
+cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memset
+from posix.unistd cimport close as posix_close
+
+from ringmill.core.aux cimport rm_aux
+from ringmill.core.results cimport accepted, message_of, shortened, socket_from, stat_of, waitid_of
+from ringmill.core.views cimport Views, views_of
+from ringmill.core.ring cimport (
+    IORING_CQE_F_MORE, IORING_OP_ASYNC_CANCEL, IORING_OP_NOP, io_uring_sqe, rm_has_op, rm_load,
+    rm_push, rm_ring, rm_sq_room,
+)
+
+import os
+import types
+import warnings
+
+from ringmill.errors import Cancelled, ClosedError, RingmillError, WouldExceedBudget, WrongThread
+
+cdef extern from *:
+    """
+    #include <assert.h>
+    static __thread PyObject *rm_here; /* borrowed: the machine of this thread owns itself */
+    """
+    void rm_assert "assert"(bint) noexcept
+    PyObject *rm_here
+
+cdef extern from "await.h":
+    int rm_return(PyObject *value) except -1
+    void rm_forget_value()
+
+cdef extern from "slots.h":
+    void rm_set_await(PyObject *type, void *next, void *send)
+
+cdef extern from "errno.h":
+    enum:
+        ECANCELED
+        EINTR
+
+# Room in the SQ that only cancels may use: a cancel must never wait for what it is to end.
+cdef enum:
+    CANCEL_ROOM = 4
+    SLOTS_FIRST = 256   # op slots to begin with; doubled up to the machine's ops_max
+    READY_FIRST = 1024  # places on the runqueue to begin with; doubled
+    AUX_KEPT_MAX = 1024  # blocks kept for reuse: 400 KiB
+    SLOT_NONE = 0xFFFFFFFF
+
+
+# ── the machine of this thread ──────────────────────────────────────────────────────────────
+
+cdef object make_machine = None
+
+
+def _set_factory(factory):
+    """Tell which class to make when a call finds no machine in its thread (see face/)."""
+    global make_machine
+    make_machine = factory
+
+
+cdef Driver here():
+    """The machine of this thread, made at first use."""
+    if rm_here == NULL:
+        make_machine()
+    return <Driver>rm_here
+
+
+cdef Driver here_or_none():
+    return <Driver>rm_here if rm_here != NULL else None
+
+
+def _here():
+    """The machine of this thread, or None."""
+    return here_or_none()
+
+
+cdef int set_here(Driver driver) except -1:
+    """Make `driver` this thread's machine; None takes the present one away."""
+    global rm_here
+    rm_here = <PyObject *>driver if driver is not None else NULL
+    return 0
+
+
+cdef int check_thread(Driver driver) except -1:
+    if <PyObject *>driver != rm_here:
+        if driver.dead:
+            raise ClosedError("the machine of this op is closed, or was left behind by a fork")
+        raise WrongThread(
+            "this belongs to the machine of another thread; Machine.call_threadsafe is the way in")
+    return 0
+
+
+cdef void forget_value() noexcept:
+    rm_forget_value()
+
+
+# ── waiters, handlers ───────────────────────────────────────────────────────────────────────
+
+cdef class Waiter:
+    cdef void wake(self, Op op) noexcept:
+        """`op` is done. Called while CQEs are taken in: only puts itself on the runqueue."""
+        ready_push(op.driver, self)
+
+    cdef int run(self) except -1:
+        """Its turn has come."""
+        raise NotImplementedError
+
+    cdef int raise_pending(self) except -1:
+        """Raise the cancel that was asked for; called where `must_raise` is set."""
+        self.must_raise = False
+        raise Cancelled
+
+
+cdef class Handler:
+    cdef bint on_cqe(self, Op op, int res, uint32_t flags):
+        """Take one CQE; answer whether it was the op's last. Runs no user code."""
+        return True
+
+    cdef void undo(self, Op op) noexcept:
+        """`op` was done and nobody will take its value: give it back."""
+
+    cdef void cancelled(self, Op op) noexcept:
+        """A local op was cancelled: forget it."""
+
+
+# ── driver: slots and runqueue ──────────────────────────────────────────────────────────────
+
+cdef class Driver:
+    cdef int make_room(self, rm_ring *ring) except -1:
+        """Submit what is queued so that the SQ has room."""
+        raise NotImplementedError
+
+    cdef rm_ring *open_beside(self) except NULL:
+        """The soft ring for what the real kernel lacks."""
+        raise NotImplementedError
+
+
+cdef int driver_init(Driver driver, uint32_t ops_max) except -1:
+    driver.ops_max = ops_max
+    driver.slots_free = SLOT_NONE
+    driver.ready_items = <PyObject **>malloc(READY_FIRST * sizeof(PyObject *))
+    if driver.ready_items == NULL:
+        raise MemoryError
+    driver.ready_mask = READY_FIRST - 1
+    slots_grow(driver)
+    return 0
+
+
+cdef void driver_free(Driver driver) noexcept:
+    cdef rm_aux *aux
+    while driver.ready_head != driver.ready_tail:
+        Py_XDECREF(driver.ready_items[driver.ready_head & driver.ready_mask])
+        driver.ready_head += 1
+    free(driver.ready_items)
+    driver.ready_items = NULL
+    free(driver.slots)
+    driver.slots = NULL
+    while driver.aux_free != NULL:
+        aux = driver.aux_free
+        driver.aux_free = aux.next
+        free(aux)
+
+
+cdef int slots_grow(Driver driver) except -1:
+    cdef uint32_t old = driver.slots_size
+    cdef uint32_t size = old * 2 if old else SLOTS_FIRST
+    cdef uint32_t i
+    if size > driver.ops_max:
+        size = driver.ops_max
+    if size <= old:
+        raise WouldExceedBudget(f"ops_max: {driver.ops_max} ops are alive on this machine")
+    cdef rm_slot *slots = <rm_slot *>realloc(driver.slots, size * sizeof(rm_slot))
+    if slots == NULL:
+        raise MemoryError
+    driver.slots = slots
+    for i in range(size, old, -1):
+        slots[i - 1].op = NULL
+        slots[i - 1].generation = 1
+        slots[i - 1].next_free = driver.slots_free
+        driver.slots_free = i - 1
+    driver.slots_size = size
+    return 0
+
+
+cdef int ready_grow(Driver driver) except -1:
+    cdef size_t size = driver.ready_mask + 1
+    cdef size_t i
+    cdef PyObject **items = <PyObject **>malloc(2 * size * sizeof(PyObject *))
+    if items == NULL:
+        raise MemoryError
+    for i in range(size):
+        items[i] = driver.ready_items[(driver.ready_head + i) & driver.ready_mask]
+    free(driver.ready_items)
+    driver.ready_items = items
+    driver.ready_head = 0
+    driver.ready_tail = size
+    driver.ready_mask = 2 * size - 1
+    return 0
+
+
+# ── hot path ────────────────────────────────────────────────────────────────────────────────
+
+cdef int ready_push(Driver driver, Waiter waiter) except -1:
+    """Put `waiter` on the runqueue; it stands there at most once."""
+    if waiter.queued:
+        return 0
+    if driver.ready_tail - driver.ready_head > driver.ready_mask:
+        ready_grow(driver)
+    waiter.queued = True
+    Py_INCREF(waiter)
+    driver.ready_items[driver.ready_tail & driver.ready_mask] = <PyObject *>waiter
+    driver.ready_tail += 1
+    return 0
+
+
+cdef object ready_pop(Driver driver):
+    """The next Waiter; the caller has made sure that there is one."""
+    cdef PyObject *item = driver.ready_items[driver.ready_head & driver.ready_mask]
+    cdef Waiter waiter = <Waiter>item
+    driver.ready_head += 1
+    Py_DECREF(waiter)  # the queue's reference; `waiter` holds its own
+    waiter.queued = False
+    return waiter
+
+
+cdef inline int slot_take(Op op) except -1:
+    cdef Driver driver = op.driver
+    if driver.slots_free == SLOT_NONE:
+        slots_grow(driver)
+    cdef uint32_t slot = driver.slots_free
+    driver.slots_free = driver.slots[slot].next_free
+    driver.slots[slot].op = <PyObject *>op
+    op.slot = slot
+    op.generation = driver.slots[slot].generation
+    driver.ops_live += 1
+    return 0
+
+
+cdef inline void slot_give(Op op) noexcept:
+    cdef rm_slot *slot = &op.driver.slots[op.slot]
+    slot.op = NULL
+    slot.generation += 1
+    if slot.generation == 0:
+        slot.generation = 1
+    slot.next_free = op.driver.slots_free
+    op.driver.slots_free = op.slot
+    op.driver.ops_live -= 1
+
+
+cdef Op op_new(int kind):
+    """A new op of this thread's machine. Raises the cancel that the caller has pending."""
+    cdef Driver driver = <Driver>rm_here if rm_here != NULL else here()
+    cdef Waiter current = driver.current
+    if current is not None and current.must_raise:
+        current.raise_pending()
+    cdef Op op = Op.__new__(Op)
+    op.driver = driver
+    op.kind = kind
+    return op
+
+
+cdef Op op_new_shielded(int kind):
+    """An op that no cancel stops: neither one that is pending, nor one that is asked later."""
+    cdef Op op = Op.__new__(Op)
+    op.driver = here()
+    op.kind = kind
+    op.shielded = True
+    return op
+
+
+cdef Op op_local(Driver driver):
+    """An op that no kernel knows: it is completed by op_complete_value()."""
+    cdef Op op = Op.__new__(Op)
+    op.driver = driver
+    op.kind = R_VALUE
+    op.kernel = K_IN_FLIGHT
+    return op
+
+
+cdef io_uring_sqe *op_push(Op op, unsigned opcode, int fd) except NULL:
+    cdef Driver driver = op.driver
+    if rm_has_op(&driver.ring, opcode):
+        return op_push_on(op, &driver.ring, opcode, fd)
+    return op_push_on(op, driver.open_beside(), opcode, fd)
+
+
+cdef io_uring_sqe *op_push_on(Op op, rm_ring *ring, unsigned opcode, int fd) except NULL:
+    """The op's SQE, zeroed but for opcode, fd and user_data. From here the kernel has a share."""
+    cdef Driver driver = op.driver
+    rm_assert(op.kernel == K_NEW)
+    if driver.dead:
+        raise ClosedError("the machine is closed")
+    if rm_sq_room(ring) <= CANCEL_ROOM:
+        driver.make_room(ring)
+    slot_take(op)
+    Py_INCREF(op)
+    op.ring = ring
+    op.sq_place = ring.sq_tail
+    op.opcode = opcode
+    op.kernel = K_QUEUED
+    return rm_push(ring, opcode, fd, <uint64_t>op.generation << 32 | op.slot)
+
+
+cdef int op_attach(Op op, Waiter waiter) except -1:
+    """Let `waiter` be woken when `op` is done. One waiter at a time."""
+    if op.waiter is not None:
+        raise RuntimeError("somebody else is already waiting for this op")
+    rm_assert(op.kernel != K_DONE)
+    op.waiter = waiter
+    op.program = P_WAITED
+    return 0
+
+
+cdef void op_cqe(Driver driver, uint64_t user_data, int res, uint32_t flags) noexcept:
+    """A CQE has come: find its op, by slot and generation."""
+    cdef uint32_t slot = <uint32_t>user_data
+    if slot >= driver.slots_size or driver.slots[slot].generation != user_data >> 32:
+        driver.stale += 1
+        return
+    cdef Op op = <Op>driver.slots[slot].op
+    if op is None:
+        driver.stale += 1
+        return
+    if op.handler is not None:
+        if op.handler.on_cqe(op, res, flags):
+            op_complete(op, res, flags)
+    elif not flags & IORING_CQE_F_MORE:
+        op_complete(op, res, flags)
+
+
+cdef void op_complete(Op op, int res, uint32_t flags) noexcept:
+    """The last CQE: nothing of the program's memory is used any more; the waiter may go on."""
+    cdef Waiter waiter
+    rm_assert(op.kernel == K_QUEUED or op.kernel == K_IN_FLIGHT)
+    op.kernel = K_DONE
+    # an io worker interrupted by our cancel says EINTR
+    op.res = -ECANCELED if op.neutral or (op.cancel_asked and res == -EINTR) else res
+    op.flags = flags
+    slot_give(op)
+    if op.holds_view:
+        op.holds_view = False
+        op.driver.holds -= 1
+        PyBuffer_Release(&op.view)
+    elif op.views is not None:
+        op.driver.holds -= op.views.count
+        op.views.release()
+        op.views = None
+    waiter = op.waiter
+    if waiter is not None:
+        op.waiter = None
+        waiter.wake(op)
+    Py_DECREF(op)  # the kernel's reference
+
+
+cdef void op_complete_value(Op op, object value, object error) noexcept:
+    """A local op is done."""
+    cdef Waiter waiter = op.waiter
+    rm_assert(op.kernel == K_IN_FLIGHT)
+    op.kernel = K_DONE
+    op.value = value
+    op.error = error
+    if waiter is not None:
+        op.waiter = None
+        waiter.wake(op)
+
+
+cdef object op_take(Op op):
+    """The result, once; or the error."""
+    rm_assert(op.kernel == K_DONE)
+    if op.program == P_TAKEN:
+        raise RingmillError("the result of this op has been taken already")
+    op.program = P_TAKEN
+    cdef int res = op.res
+    if res < 0:
+        return op_raise(op)
+    cdef int kind = op.kind
+    cdef object value
+    if kind == R_COUNT:
+        return res
+    if kind == R_DATA:
+        value = op.value
+        op.value = None
+        return shortened(<bytes>value, res)
+    if kind == R_NOTHING:
+        return None
+    if kind == R_VALUE:
+        return op_take_value(op)
+    if kind == R_FD:
+        return res
+    return op_take_rare(op, kind, res)
+
+
+# ── the rest ────────────────────────────────────────────────────────────────────────────────
+
+cdef object op_take_value(Op op):
+    cdef object value = op.value
+    cdef object error = op.error
+    op.value = None
+    op.error = None
+    if error is not None:
+        raise error
+    return value
+
+
+cdef object op_take_rare(Op op, int kind, int res):
+    """The results that are made from what the kernel wrote into the aux block."""
+    try:
+        if kind == R_ACCEPT:
+            return accepted(res, op.keep, op.aux)
+        if kind == R_SOCKET:
+            return socket_from(res, op.keep)
+        if kind == R_STAT:
+            return stat_of(op.aux)
+        if kind == R_MESSAGE:
+            return message_of(<bytes>op.value, res, op.aux)
+        return waitid_of(op.aux)
+    except BaseException:
+        if kind == R_ACCEPT or kind == R_SOCKET:
+            posix_close(res)
+        raise
+    finally:
+        drop_aux(op)
+
+
+cdef object op_raise(Op op):
+    drop_aux(op)
+    cdef object name = op.error  # the path or address, as it was given
+    op.error = None
+    if op.res == -ECANCELED:
+        raise Cancelled
+    if name is not None:
+        raise OSError(-op.res, os.strerror(-op.res), name)
+    raise OSError(-op.res, os.strerror(-op.res))
+
+
+cdef void op_undo(Op op) noexcept:
+    """Nobody takes this result: leave the world as if it had not come."""
+    op.program = P_ABANDONED
+    if op.handler is not None:
+        op.handler.undo(op)
+    elif op.res >= 0 and (op.kind == R_FD or op.kind == R_ACCEPT or op.kind == R_SOCKET):
+        posix_close(op.res)
+
+
+cdef bint op_request_cancel(Op op) except -1:
+    """Ask for an end; the op's own last CQE tells what came of it. False: it is done already."""
+    if op.kernel == K_DONE or op.kernel == K_NEW:
+        return False
+    if op.cancel_asked or op.shielded:
+        return True
+    op.cancel_asked = True
+    if op.ring == NULL:
+        cancel_local(op)
+    elif op_is_queued(op):
+        neutralize(op)
+    else:
+        push_cancel(op)
+    return True
+
+
+cdef void cancel_local(Op op) noexcept:
+    op.res = -ECANCELED
+    if op.handler is not None:
+        op.handler.cancelled(op)
+    op_complete_value(op, None, None)
+
+
+cdef bint op_is_queued(Op op) noexcept:
+    """Still in the SQ, not taken by an enter? Notes the transition."""
+    if op.kernel != K_QUEUED:
+        return False
+    if <int>(rm_load(op.ring.sq_khead) - op.sq_place) <= 0:
+        return True
+    op.kernel = K_IN_FLIGHT
+    return False
+
+
+cdef void neutralize(Op op) noexcept:
+    """Not yet submitted: turn the SQE into a NOP, so that it certainly does not happen."""
+    cdef io_uring_sqe *sqe = &op.ring.sqes[op.sq_place & op.ring.sq_mask]
+    cdef uint64_t user_data = sqe.user_data
+    rm_assert(user_data == (<uint64_t>op.generation << 32 | op.slot))
+    memset(sqe, 0, sizeof(io_uring_sqe))
+    sqe.opcode = IORING_OP_NOP
+    sqe.fd = -1
+    sqe.user_data = user_data
+    op.neutral = True
+
+
+cdef int push_cancel(Op op) except -1:
+    cdef io_uring_sqe *sqe
+    if rm_sq_room(op.ring) == 0:
+        op.driver.make_room(op.ring)
+        if op.kernel == K_DONE:
+            return 0
+    sqe = rm_push(op.ring, IORING_OP_ASYNC_CANCEL, -1, 0)
+    sqe.addr = <uint64_t>op.generation << 32 | op.slot
+    return 0
+
+
+cdef int op_release_all(Driver driver) except -1:
+    """The ring is closed: no CQE will come any more. End every op that is still alive."""
+    cdef uint32_t i
+    cdef Op op
+    for i in range(driver.slots_size):
+        if driver.slots[i].op != NULL:
+            op = <Op>driver.slots[i].op
+            if op.handler is not None:
+                op.handler.on_cqe(op, -ECANCELED, 0)
+            op_complete(op, -ECANCELED, 0)
+    return 0
+
+
+cdef int hold_view(Op op, object buffer, bint writable) except -1:
+    """Export `buffer` until the last CQE, so that it can neither move nor go."""
+    PyObject_GetBuffer(buffer, &op.view, PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
+    op.holds_view = True
+    op.driver.holds += 1
+    return 0
+
+
+cdef Views hold_views(Op op, object buffers, bint writable):
+    """The same for several buffers, with an iovec for each."""
+    op.views = views_of(buffers, writable)
+    op.driver.holds += op.views.count
+    return op.views
+
+
+cdef rm_aux *hold_aux(Op op) except NULL:
+    """A zeroed block for what the op points to, until its result is taken."""
+    cdef rm_aux *aux = op.driver.aux_free
+    if aux != NULL:
+        op.driver.aux_free = aux.next
+        memset(aux, 0, sizeof(rm_aux))
+    else:
+        aux = <rm_aux *>calloc(1, sizeof(rm_aux))
+        if aux == NULL:
+            raise MemoryError
+    op.driver.aux_out += 1
+    op.aux = aux
+    return aux
+
+
+cdef void drop_aux(Op op) noexcept:
+    cdef rm_aux *aux = op.aux
+    if aux == NULL:
+        return
+    op.aux = NULL
+    op.driver.aux_out -= 1
+    if op.driver.dead:
+        free(aux)
+        return
+    aux.next = op.driver.aux_free
+    op.driver.aux_free = aux
+
+
+@cython.final
+@cython.freelist(1024)
+@cython.no_gc_clear  # __dealloc__ needs its driver
+cdef class Op:
+    """Something that will complete: await it, `wait` for it, `cancel` it, or `detach` it.
+
+    One waiter, one result. An op that is dropped without any of these gives a ResourceWarning;
+    whatever it brings then is undone (a file descriptor nobody took is closed).
+    """
+
+    def __init__(self):
+        raise TypeError("ops are made by the functions of ringmill.aio")
+
+    def __dealloc__(self):
+        if self.kernel == K_DONE and self.program != P_TAKEN and self.program != P_ABANDONED:
+            if self.program == P_NEW and not self.cancel_asked:
+                warn_unawaited()
+            op_undo(self)
+        if self.holds_view:  # an argument was refused after the buffer was taken
+            self.holds_view = False
+            self.driver.holds -= 1
+            PyBuffer_Release(&self.view)
+        if self.views is not None:
+            self.driver.holds -= self.views.count
+            self.views.release()
+        if self.aux != NULL:
+            drop_aux(self)
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.kernel != K_DONE:
+            return self
+        raise StopIteration(op_take(self))
+
+    @property
+    def done(self):
+        """Whether the last completion has come."""
+        return self.kernel == K_DONE
+
+    @property
+    def state(self):
+        """Both lives, in words: ("in flight", "waited")."""
+        op_is_queued(self)
+        return (("new", "queued", "in flight", "done")[self.kernel],
+                ("new", "waited", "detached", "taken", "abandoned")[self.program])
+
+    def result(self):
+        """The result of an op that is done, once; raises what went wrong."""
+        check_thread(self.driver)
+        if self.kernel != K_DONE:
+            raise RingmillError("this op is not done; wait for it first")
+        return op_take(self)
+
+    def cancel(self):
+        """Ask for an end. True when asked; False when it is done already.
+
+        Whoever waits gets `Cancelled`, or the result when that came first.
+        """
+        check_thread(self.driver)
+        return op_request_cancel(self)
+
+    def detach(self):
+        """Let it complete without anybody waiting; its result is undone, its error ignored."""
+        check_thread(self.driver)
+        if self.program == P_NEW:
+            self.program = P_DETACHED
+
+    __class_getitem__ = classmethod(types.GenericAlias)  # Op[bytes], in annotations
+
+    def __repr__(self):
+        kernel, program = self.state
+        return f"<Op {kernel}, {program}>"
+
+
+cdef void warn_unawaited() noexcept:
+    # noexcept: a filter that makes errors of warnings ends in sys.unraisablehook
+    warnings.warn("an op was dropped without being awaited, waited for or detached",
+                  ResourceWarning, stacklevel=1)
+
+
+# ── await: raw slots, see await.h ───────────────────────────────────────────────────────────
+
+cdef PyObject *op_iternext(PyObject *self) except? NULL:
+    cdef Op op = <Op>self
+    if op.kernel != K_DONE:
+        Py_INCREF(op)
+        return self
+    value = op_take(op)
+    rm_return(<PyObject *>value)
+    return NULL
+
+
+cdef int op_send(PyObject *self, PyObject *sent, PyObject **out) except? -1:
+    """PYGEN_RETURN is 0, PYGEN_ERROR -1, PYGEN_NEXT 1."""
+    cdef Op op = <Op>self
+    if op.kernel != K_DONE:
+        Py_INCREF(op)
+        out[0] = self
+        return 1
+    out[0] = NULL
+    value = op_take(op)
+    Py_INCREF(value)
+    out[0] = <PyObject *>value
+    return 0
+
+
+rm_set_await(<PyObject *>Op, <void *>op_iternext, <void *>op_send)

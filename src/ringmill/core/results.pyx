@@ -1,0 +1,92 @@
+"""C results as Python values: stat, waitid, accepted sockets, messages.
+
+Knows what the kernel wrote and what `os` and `socket` would return for it; knows no ops.
+"""
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+
+from ringmill.core.address cimport address_unpack
+from ringmill.core.aux cimport (
+    CMSG_DATA, CMSG_FIRSTHDR, CMSG_LEN, CMSG_NXTHDR, cmsghdr, msghdr, rm_aux, statx_timestamp,
+)
+
+import os
+import socket as socket_module
+
+cdef object stat_result = os.stat_result
+cdef object waitid_result = os.waitid_result
+cdef object Socket = socket_module.socket
+
+
+cdef extern from "sys/sysmacros.h" nogil:
+    unsigned long makedev(unsigned major, unsigned minor)
+
+
+cdef object shortened(bytes data, Py_ssize_t size):
+    """`data` when it is full, else a copy of its first `size` bytes."""
+    if size == PyBytes_GET_SIZE(data):
+        return data
+    return PyBytes_FromStringAndSize(PyBytes_AS_STRING(data), size)
+
+
+cdef inline object seconds(const statx_timestamp *t):
+    return t.tv_sec + t.tv_nsec * 1e-9
+
+
+cdef inline object nanoseconds(const statx_timestamp *t):
+    return <object>t.tv_sec * 1_000_000_000 + t.tv_nsec
+
+
+cdef object stat_of(const rm_aux *aux):
+    """A real os.stat_result, with everything statx(2) gives that it has room for."""
+    cdef statx_timestamp a = aux.stx.stx_atime
+    cdef statx_timestamp m = aux.stx.stx_mtime
+    cdef statx_timestamp c = aux.stx.stx_ctime
+    return stat_result((
+        aux.stx.stx_mode, aux.stx.stx_ino,
+        makedev(aux.stx.stx_dev_major, aux.stx.stx_dev_minor), aux.stx.stx_nlink,
+        aux.stx.stx_uid, aux.stx.stx_gid, aux.stx.stx_size,
+        a.tv_sec, m.tv_sec, c.tv_sec, seconds(&a), seconds(&m), seconds(&c),
+        nanoseconds(&a), nanoseconds(&m), nanoseconds(&c),
+        aux.stx.stx_blksize, aux.stx.stx_blocks,
+        makedev(aux.stx.stx_rdev_major, aux.stx.stx_rdev_minor)))
+
+
+cdef object waitid_of(const rm_aux *aux):
+    """os.waitid_result, or None when WNOHANG found no child in that state."""
+    if aux.info.si_pid == 0:
+        return None
+    return waitid_result((aux.info.si_pid, aux.info.si_uid, aux.info.si_signo,
+                          aux.info.si_status, aux.info.si_code))
+
+
+cdef object socket_from(int fd, object like):
+    """A socket object on `fd`; `like` is a socket, (family, type, proto), or an int (ask `fd`)."""
+    if isinstance(like, tuple):
+        return Socket(like[0], like[1], like[2], fd)
+    if isinstance(like, Socket):
+        return Socket(like.family, like.type, like.proto, fd)
+    return Socket(fileno=fd)
+
+
+cdef object accepted(int fd, object listener, const rm_aux *aux):
+    """What socket.accept() returns: the connection and who it is from."""
+    return (socket_from(fd, listener),
+            address_unpack(&aux.net.address, aux.net.address_len))
+
+
+cdef object message_of(bytes data, int res, rm_aux *aux):
+    """What socket.recvmsg() returns: data, ancillary data, flags, address."""
+    cdef msghdr *message = &aux.net.msg
+    return (shortened(data, res), ancillary_of(message), message.msg_flags,
+            address_unpack(&aux.net.address, message.msg_namelen) if message.msg_namelen else None)
+
+
+cdef list ancillary_of(msghdr *message):
+    cdef list found = []
+    cdef cmsghdr *c = CMSG_FIRSTHDR(message) if message.msg_controllen else NULL
+    while c != NULL:
+        if c.cmsg_len >= CMSG_LEN(0):
+            found.append((c.cmsg_level, c.cmsg_type,
+                          (<char *>CMSG_DATA(c))[:c.cmsg_len - CMSG_LEN(0)]))
+        c = CMSG_NXTHDR(message, c)
+    return found

@@ -1,0 +1,24 @@
+"""A line of execution; declarations only."""
+from ringmill.core.op cimport Driver, Op, Waiter
+
+cdef class Strand(Waiter):
+    cdef Driver driver
+    cdef Op waiting                # the one op it waits for
+    cdef object __weakref__
+    cdef readonly int cancels      # requests that no block has taken back
+    cdef bint ended, taken
+    cdef object pending            # what to raise instead of Cancelled, or None
+    cdef object value, failure
+    cdef list joiners
+    cdef Op parked                 # what park() waits for
+    cdef bint permit               # unpark() came first
+    cdef object context
+    cdef public object name
+    cdef int finish(self, object value, object error) except -1
+    cdef int request_cancel(self) except -1
+    cdef void uncancel(self) noexcept
+    cdef int interrupt(self, object error) except -1
+    cdef Op join_op(self)
+    cdef int woken(self) except -1
+    cdef Op park_op(self)
+    cdef int unpark(self) except -1

@@ -1,0 +1,175 @@
+"""A strand: a line of execution that waits for one op at a time. Fiber and task are strands.
+
+The rule that makes stale wake-ups impossible: a strand waits for exactly one op, and nothing but
+that op's completion wakes it. A cancel is a request to the op; the strand learns of it from the
+op's own last CQE.
+
+Knows cancel, join and what became of it; does not know how it is resumed (face/).
+"""
+from ringmill.core.op cimport (
+    K_DONE, Driver, Handler, Op, Waiter, check_thread, op_complete_value, op_local, op_request_cancel,
+    ready_push,
+)
+
+import sys
+
+from ringmill.errors import Cancelled
+
+cdef extern from "errno.h":
+    enum:
+        ECANCELED
+
+
+cdef class Joiner(Handler):
+    """Forgets a join op whose waiter gave up."""
+    cdef Strand strand
+
+    cdef void cancelled(self, Op op) noexcept:
+        if self.strand.joiners is not None and op in self.strand.joiners:
+            self.strand.joiners.remove(op)
+
+    cdef void undo(self, Op op) noexcept:
+        # Joined, but whoever joined never looked: an error is reported after all.
+        if op.error is not None:
+            self.strand.taken = False
+
+
+cdef class Strand(Waiter):
+    """Something that runs, waits, and ends with a value or an error."""
+
+    cdef void wake(self, Op op) noexcept:
+        if self.waiting is op:
+            ready_push(self.driver, self)
+
+    cdef int raise_pending(self) except -1:
+        cdef object error = self.pending
+        self.must_raise = False
+        self.pending = None
+        if error is not None:
+            raise error
+        raise Cancelled
+
+    cdef int woken(self) except -1:
+        """After a wait: raise the cancel that ended it. A result that won is kept."""
+        cdef Op op = self.waiting
+        self.waiting = None
+        if self.must_raise and op.res == -ECANCELED:
+            self.raise_pending()
+        return 0
+
+    cdef int request_cancel(self) except -1:
+        """Ask once; it is raised where the strand waits, or at its next wait."""
+        if self.ended:
+            return 0
+        self.cancels += 1
+        self.must_raise = True
+        if self.waiting is not None:
+            op_request_cancel(self.waiting)
+        return 0
+
+    cdef void uncancel(self) noexcept:
+        """Take a request back; if it was the last and has not been raised yet, it never is."""
+        self.cancels -= 1
+        if self.cancels == 0 and self.pending is None:
+            self.must_raise = False
+
+    cdef int interrupt(self, object error) except -1:
+        """Have `error` (KeyboardInterrupt …) raised where the strand waits."""
+        self.pending = error
+        self.must_raise = True
+        if self.waiting is not None:
+            op_request_cancel(self.waiting)
+        return 0
+
+    cdef int finish(self, object value, object error) except -1:
+        cdef list joiners = self.joiners
+        cdef Op op
+        self.ended = True
+        self.must_raise = False
+        self.value = value
+        self.failure = error
+        self.joiners = None
+        if joiners is not None:
+            for op in joiners:
+                self.taken = True
+                op_complete_value(op, value, error)
+        return 0
+
+    cdef Op join_op(self):
+        cdef Op op = op_local(self.driver)
+        cdef Joiner joiner = Joiner.__new__(Joiner)
+        joiner.strand = self
+        op.handler = joiner
+        if self.ended:
+            self.taken = True
+            op_complete_value(op, self.value, self.failure)
+        else:
+            if self.joiners is None:
+                self.joiners = []
+            self.joiners.append(op)
+        return op
+
+    cdef Op park_op(self):
+        """Completes at the next unpark(), or at once when one has come already."""
+        cdef Op op = op_local(self.driver)
+        if self.permit:
+            self.permit = False
+            op_complete_value(op, None, None)
+        else:
+            self.parked = op
+        return op
+
+    cdef int unpark(self) except -1:
+        cdef Op op = self.parked
+        self.parked = None
+        if op is None or op.kernel == K_DONE:  # done: a cancel came first
+            self.permit = True
+        else:
+            op_complete_value(op, None, None)
+        return 0
+
+    @property
+    def done(self):
+        """Whether it has ended."""
+        return self.ended
+
+    @property
+    def error(self):
+        """What it raised, or None; looking counts as having been told."""
+        self.taken = True
+        return self.failure
+
+    def cancel(self):
+        """Ask it to stop: `Cancelled` is raised where it waits. False when it has ended."""
+        check_thread(self.driver)
+        if self.ended:
+            return False
+        self.request_cancel()
+        return True
+
+    def __await__(self):
+        return self.join_op()
+
+    def __del__(self):
+        if self.ended and not self.taken and self.failure is not None:
+            report(self.name, self.failure)
+
+
+cpdef void report(object name, object error) noexcept:
+    """An error that nobody was told of must not vanish: it goes to sys.unraisablehook."""
+    if isinstance(error, Cancelled):
+        return
+    sys.unraisablehook(Unraisable(
+        type(error), error, error.__traceback__, f"{name} ended with an error and nobody joined it",
+        None))
+
+
+class Unraisable:
+    """What sys.unraisablehook wants to see (its own type cannot be made from Python)."""
+
+    def __init__(self, exc_type, exc_value, exc_traceback, err_msg, object):
+        self.exc_type = exc_type
+        self.exc_value = exc_value
+        self.exc_traceback = exc_traceback
+        self.err_msg = err_msg
+        self.object = object

@@ -1,0 +1,30 @@
+"""Timers; declarations only."""
+from libc.stdint cimport int64_t
+
+from ringmill.core.op cimport Driver, Handler, Op
+
+cdef struct rm_entry:
+    int64_t deadline_ns
+    void *timer  # an owned Timer
+
+cdef class Timer(Handler):
+    cdef int64_t deadline_ns
+    cdef Py_ssize_t place          # in the heap; -1: not there
+    cdef void expire(self) noexcept
+
+cdef class Timers:
+    cdef rm_entry *heap
+    cdef readonly Py_ssize_t count
+    cdef Py_ssize_t room
+    cdef int add(self, Timer timer, int64_t deadline_ns) except -1
+    cdef void remove(self, Timer timer) noexcept
+    cdef int64_t next_ns(self) noexcept
+    cdef int expire(self, int64_t now) except -1
+
+cdef class Sleep(Timer):
+    cdef Timers timers
+    cdef Op op
+
+cdef int64_t now_ns() noexcept nogil
+cdef int64_t deadline_in(object seconds) except -1
+cdef Op sleep_op(Driver driver, Timers timers, int64_t deadline_ns)

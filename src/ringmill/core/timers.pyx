@@ -1,0 +1,170 @@
+"""Timers: a heap of deadlines in the machine. A timer takes no SQE; the next one bounds the wait.
+
+Knows the monotonic clock and who is to be told; does not know when the machine looks.
+"""
+cimport cython
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.stdint cimport int64_t
+from libc.stdlib cimport free, realloc
+
+from ringmill.core.op cimport Driver, Handler, Op, op_complete_value, op_local
+
+cdef extern from "time.h" nogil:
+    struct timespec:
+        long tv_sec
+        long tv_nsec
+    int clock_gettime(int clock, timespec *out)
+    int CLOCK_MONOTONIC
+
+cdef enum:
+    HEAP_FIRST = 64  # entries to begin with; doubled
+    ARITY = 4        # children per node: one cache line of deadlines and pointers
+
+cdef int64_t NS = 1_000_000_000
+# About 146 years: longer sleeps are for ever, and sums with the clock do not overflow.
+cdef int64_t FAR_NS = 1 << 62
+
+
+cdef int64_t now_ns() noexcept nogil:
+    cdef timespec t
+    clock_gettime(CLOCK_MONOTONIC, &t)
+    return <int64_t>t.tv_sec * 1_000_000_000 + t.tv_nsec
+
+
+cdef int64_t deadline_in(object seconds) except -1:
+    """The point in time that lies `seconds` ahead; one in the past when it is negative."""
+    cdef double s = seconds
+    if s != s:
+        raise ValueError("a span of time is a number of seconds, not NaN")
+    if s <= 0:
+        return 0
+    cdef int64_t now = now_ns()
+    if s * 1e9 >= <double>(FAR_NS - now):
+        return FAR_NS
+    return now + <int64_t>(s * 1e9)
+
+
+cdef class Timer(Handler):
+    """Told once when its deadline has passed."""
+
+    def __cinit__(self):
+        self.place = -1
+
+    cdef void expire(self) noexcept:
+        pass
+
+
+cdef class Timers:
+    """A four-ary heap; cancel is O(log n), from the middle."""
+
+    def __dealloc__(self):
+        while self.count:
+            self.count -= 1
+            Py_DECREF(<Timer>self.heap[self.count].timer)
+        free(self.heap)
+
+    cdef int add(self, Timer timer, int64_t deadline_ns) except -1:
+        cdef rm_entry *heap
+        cdef Py_ssize_t room
+        if self.count == self.room:
+            room = self.room * 2 if self.room else HEAP_FIRST
+            heap = <rm_entry *>realloc(self.heap, room * sizeof(rm_entry))
+            if heap == NULL:
+                raise MemoryError
+            self.heap = heap
+            self.room = room
+        timer.deadline_ns = deadline_ns
+        Py_INCREF(timer)
+        self.heap[self.count].deadline_ns = deadline_ns
+        self.heap[self.count].timer = <void *>timer
+        self.count += 1
+        sift_up(self.heap, self.count - 1)
+        return 0
+
+    cdef void remove(self, Timer timer) noexcept:
+        cdef Py_ssize_t place = timer.place
+        if place < 0:
+            return
+        timer.place = -1
+        self.count -= 1
+        if place != self.count:
+            put(self.heap, place, self.heap[self.count])
+            sift_up(self.heap, place)
+            sift_down(self.heap, self.count, (<Timer>self.heap[place].timer).place)
+        Py_DECREF(timer)
+
+    cdef int64_t next_ns(self) noexcept:
+        """The earliest deadline, or -1."""
+        return self.heap[0].deadline_ns if self.count else -1
+
+    cdef int expire(self, int64_t now) except -1:
+        cdef Timer timer
+        cdef int expired = 0
+        while self.count and self.heap[0].deadline_ns <= now:
+            timer = <Timer>self.heap[0].timer
+            self.remove(timer)
+            timer.expire()
+            expired += 1
+        return expired
+
+
+cdef inline void put(rm_entry *heap, Py_ssize_t place, rm_entry entry) noexcept:
+    heap[place] = entry
+    (<Timer>entry.timer).place = place
+
+
+cdef void sift_up(rm_entry *heap, Py_ssize_t place) noexcept:
+    cdef rm_entry entry = heap[place]
+    cdef Py_ssize_t parent
+    while place > 0:
+        parent = (place - 1) // ARITY
+        if heap[parent].deadline_ns <= entry.deadline_ns:
+            break
+        put(heap, place, heap[parent])
+        place = parent
+    put(heap, place, entry)
+
+
+cdef void sift_down(rm_entry *heap, Py_ssize_t count, Py_ssize_t place) noexcept:
+    cdef rm_entry entry = heap[place]
+    cdef Py_ssize_t child, least, i
+    while True:
+        child = place * ARITY + 1
+        if child >= count:
+            break
+        least = child
+        for i in range(child + 1, min(child + ARITY, count)):
+            if heap[i].deadline_ns < heap[least].deadline_ns:
+                least = i
+        if heap[least].deadline_ns >= entry.deadline_ns:
+            break
+        put(heap, place, heap[least])
+        place = least
+    put(heap, place, entry)
+
+
+cdef class Sleep(Timer):
+    """Completes a local op when its time has come."""
+
+    cdef void expire(self) noexcept:
+        cdef Op op = self.op
+        self.op = None
+        if op is not None:
+            op.handler = None
+            op_complete_value(op, None, None)
+
+    cdef void cancelled(self, Op op) noexcept:
+        self.op = None
+        self.timers.remove(self)
+
+
+cdef Op sleep_op(Driver driver, Timers timers, int64_t deadline_ns):
+    """An op that completes at `deadline_ns`."""
+    cdef Op op = op_local(driver)
+    cdef Sleep sleep = Sleep.__new__(Sleep)
+    sleep.timers = timers
+    sleep.op = op
+    op.handler = sleep
+    timers.add(sleep, deadline_ns)
+    return op

@@ -1,0 +1,46 @@
+"""What can go wrong, named by what became of the resource. An errno stays an `OSError`."""
+
+
+class RingmillError(Exception):
+    """Base of the errors that ringmill itself raises."""
+
+
+class ClosedError(RingmillError):
+    """The machine, stream or iterator is closed (or did not survive a fork); nothing was done."""
+
+
+class WrongThread(RingmillError):
+    """An op, fiber or machine was used from a thread that does not own it; nothing was done.
+
+    `Machine.call_threadsafe` is the way in.
+    """
+
+
+class WouldBlock(RingmillError):
+    """A call that waits was made where nobody may wait: in a task's step or in a callback.
+
+    In a coroutine, `await ringmill.aio.recv(…)` is what was meant.
+    """
+
+
+class WouldExceedBudget(RingmillError):
+    """A limit of the machine is reached (its name is in the message); nothing was submitted."""
+
+
+class IncompleteRead(RingmillError, EOFError):
+    """The end came before all bytes did. `partial` holds those that came, `expected` the count."""
+
+    def __init__(self, partial: bytes, expected: int) -> None:
+        super().__init__(f"{len(partial)} of {expected} bytes came before the end")
+        self.partial = partial
+        self.expected = expected
+
+    def __reduce__(self) -> tuple[type["IncompleteRead"], tuple[bytes, int]]:
+        return type(self), (self.partial, self.expected)
+
+
+class Cancelled(BaseException):
+    """Somebody asked this fiber, task or op to stop. Raised once per request, where it waits.
+
+    A `BaseException`, so that `except Exception` does not swallow it.
+    """

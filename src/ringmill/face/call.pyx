@@ -1,0 +1,286 @@
+"""The calls: start, then wait, in a fiber or a plain script.
+
+Generated from ops/table.py by ops/generate.py; edit there.
+"""
+from ringmill.face.fiber cimport each_call, wait
+from ringmill.ops.aio cimport *
+
+import socket as _socket
+
+
+def nop():
+    """Go through the kernel and back, doing nothing: what one op costs.
+
+    >>> nop()
+    """
+    return wait(start_nop())
+
+
+def open(path, unsigned flags, unsigned mode=511, *, dir_fd=None):
+    """Open `path` and return a file descriptor, as os.open does; never inherited by children.
+
+    flags: os.O_RDONLY and so on. mode: permission bits of a new file, less the umask. A relative
+    path is looked up at `dir_fd`. Raises OSError with the filename. See open(2).
+
+    >>> fd = open(folder / "hello", os.O_RDONLY)
+    >>> close(fd)
+    """
+    return wait(start_open(path, flags, mode, dir_fd))
+
+
+def close(fd):
+    """Close a file descriptor, or a socket object (which then is detached). See close(2).
+
+    Not cancellable: a descriptor whose close was given up would leak.
+
+    >>> close(os.dup(hello))
+    """
+    return wait(start_close(fd))
+
+
+def read(fd, n, *, offset=None):
+    """Read up to `n` bytes; b"" at the end of the file. See read(2), pread(2).
+
+    offset: bytes from the beginning, which leaves the file's own position alone; None reads at
+    that position and moves it.
+
+    >>> read(hello, 5)
+    b'Hello'
+    """
+    return wait(start_read(fd, n, offset))
+
+
+def readinto(fd, buffer, *, offset=None):
+    """Read up to len(buffer) bytes into `buffer`; the number read, 0 at the end of the file.
+
+    The buffer is exported until the op is done: a bytearray cannot be resized meanwhile.
+
+    >>> readinto(hello, bytearray(5), offset=0)
+    5
+    """
+    return wait(start_readinto(fd, buffer, offset))
+
+
+def readv(fd, buffers, *, offset=None):
+    """Read into several writable buffers, in order; the number of bytes read. See readv(2).
+
+    >>> readv(hello, [bytearray(2), bytearray(3)], offset=0)
+    5
+    """
+    return wait(start_readv(fd, buffers, offset))
+
+
+def write(fd, data, *, offset=None):
+    """Write `data`; the number of bytes written, which may be less. See write(2), pwrite(2).
+
+    >>> write(scratch, b"some bytes")
+    10
+    """
+    return wait(start_write(fd, data, offset))
+
+
+def writev(fd, buffers, *, offset=None):
+    """Write several buffers, in order; the number of bytes written. See writev(2).
+
+    >>> writev(scratch, [b"some ", b"bytes"])
+    10
+    """
+    return wait(start_writev(fd, buffers, offset))
+
+
+def fsync(fd, *, bint datasync=False):
+    """Return once everything written to `fd` is on stable storage. See fsync(2).
+
+    datasync: leave out metadata that is not needed to read the data back.
+
+    >>> fsync(scratch)
+    """
+    return wait(start_fsync(fd, datasync))
+
+
+def stat(path, *, dir_fd=None, bint follow_symlinks=True):
+    """What os.stat gives, nanoseconds included, for a path or an open file. See statx(2).
+
+    >>> stat(folder / "hello").st_size
+    14
+    """
+    return wait(start_stat(path, dir_fd, follow_symlinks))
+
+
+def splice(source, target, unsigned n, *, offset_source=None, offset_target=None, unsigned flags=0):
+    """Move up to `n` bytes between two files, one of them a pipe, without copying to us.
+
+    The number of bytes moved, 0 at the end. Offsets as in `read`. See splice(2).
+
+    >>> splice(hello, pipe_in, 5, offset_source=0)
+    5
+    """
+    return wait(start_splice(source, target, n, offset_source, offset_target, flags))
+
+
+def tee(source, target, unsigned n, *, unsigned flags=0):
+    """Duplicate up to `n` bytes of one pipe into another; the source keeps them. See tee(2).
+
+    >>> write(pipe_in, b"twice")
+    5
+    >>> tee(pipe_out, pipe2_in, 5)
+    5
+    """
+    return wait(start_tee(source, target, n, flags))
+
+
+def poll(fd, unsigned mask):
+    """Wait until one of the events in `mask` (select.POLLIN …) holds; those that do. See poll(2).
+
+    >>> poll(pipe_in, select.POLLOUT) == select.POLLOUT
+    True
+    """
+    return wait(start_poll(fd, mask))
+
+
+def socket(int family=_socket.AF_INET, unsigned type=_socket.SOCK_STREAM, int proto=0):
+    """A new socket object; never inherited by children. See socket(2).
+
+    >>> socket().close()
+    """
+    return wait(start_socket(family, type, proto))
+
+
+def bind(sock, address):
+    """Bind a socket to an address as in `socket` (numeric hosts; a path). See bind(2).
+
+    >>> bind(tcp, ("127.0.0.1", 0))
+    """
+    return wait(start_bind(sock, address))
+
+
+def listen(sock, int backlog=128):
+    """Let a bound socket take connections; `backlog` of them wait. See listen(2).
+
+    >>> listen(bound)
+    """
+    return wait(start_listen(sock, backlog))
+
+
+def accept(sock, *, unsigned flags=0):
+    """The next connection, as (socket, address). See accept4(2).
+
+    >>> peer, address = accept(knocked)
+    >>> peer.close()
+    """
+    return wait(start_accept(sock, flags))
+
+
+def connect(sock, address):
+    """Connect a socket to an address (numeric hosts; a path). OSError with the address.
+
+    See connect(2).
+
+    >>> connect(tcp, listening.getsockname())
+    """
+    return wait(start_connect(sock, address))
+
+
+def recv(sock, n, *, unsigned flags=0):
+    """Receive up to `n` bytes; b"" when the peer has ended its side. See recv(2).
+
+    >>> recv(letter, 100)
+    b'a letter'
+    """
+    return wait(start_recv(sock, n, flags))
+
+
+def recv_into(sock, buffer, *, unsigned flags=0):
+    """Receive into `buffer`; the number of bytes, 0 when the peer has ended its side.
+
+    >>> recv_into(letter, bytearray(100))
+    8
+    """
+    return wait(start_recv_into(sock, buffer, flags))
+
+
+def send(sock, data, *, unsigned flags=0):
+    """Send `data`; the number of bytes sent, which may be less. See send(2).
+
+    >>> send(left, b"hello")
+    5
+    """
+    return wait(start_send(sock, data, flags))
+
+
+def sendmsg(sock, buffers, ancdata=(), *, unsigned flags=0, address=None):
+    """Send buffers and ancillary data, as socket.sendmsg does; the number of bytes sent.
+
+    ancdata: (level, type, data) each. See sendmsg(2).
+
+    >>> sendmsg(left, [b"hel", b"lo"])
+    5
+    """
+    return wait(start_sendmsg(sock, buffers, ancdata, flags, address))
+
+
+def recvmsg(sock, n, ancbufsize=0, *, unsigned flags=0):
+    """Receive a message: (data, ancdata, msg_flags, address), as socket.recvmsg does.
+
+    n, ancbufsize: bytes of room for data and ancillary data. See recvmsg(2).
+
+    >>> recvmsg(letter, 100)[0]
+    b'a letter'
+    """
+    return wait(start_recvmsg(sock, n, ancbufsize, flags))
+
+
+def shutdown(sock, int how):
+    """End one or both directions: socket.SHUT_RD, SHUT_WR, SHUT_RDWR. See shutdown(2).
+
+    >>> shutdown(left, _socket.SHUT_WR)
+    """
+    return wait(start_shutdown(sock, how))
+
+
+def waitid(unsigned idtype, int id, unsigned options):
+    """Wait for a child to change state, as os.waitid does. See waitid(2).
+
+    None when os.WNOHANG is given and no child is in that state.
+
+    >>> waitid(os.P_PID, child(), os.WEXITED).si_status
+    7
+    """
+    return wait(start_waitid(idtype, id, options))
+
+
+def accept_each(sock):
+    """The connections that come, one after the other, as socket objects.
+
+    OSError (EMFILE, ENFILE) when the process has no descriptors left: iterate on once it has.
+
+    >>> next(iter(accept_each(knocked))).close()
+    """
+    return each_call(start_accept_each(sock))
+
+
+def recv_each(sock):
+    """The data that comes, piece by piece (1 to 16,384 bytes), until the peer ends its side.
+
+    >>> next(iter(recv_each(letter)))
+    b'a letter'
+    """
+    return each_call(start_recv_each(sock))
+
+
+def read_each(fd):
+    """The data that a pipe, terminal or file brings, piece by piece, until its end.
+
+    >>> list(read_each(hello))
+    [b'Hello, ring!\r\n']
+    """
+    return each_call(start_read_each(fd))
+
+
+def poll_each(fd, unsigned mask):
+    """Each time that events of `mask` come anew (edges, not levels): those that hold.
+
+    >>> next(iter(poll_each(pipe_in, select.POLLOUT))) == select.POLLOUT
+    True
+    """
+    return each_call(start_poll_each(fd, mask))

@@ -1,0 +1,33 @@
+"""Fibers; declarations only."""
+from ringmill.core.each cimport Each
+from ringmill.core.machine cimport Machine
+from ringmill.core.op cimport Op, Waiter
+from ringmill.core.strand cimport Strand
+
+cdef extern from "greenlet.h":
+    ctypedef struct PyGreenlet:
+        pass
+
+cdef class Fiber(Strand):
+    cdef PyGreenlet *greenlet      # owned; NULL before it begins and after it ends
+    cdef object function, arguments, keywords
+
+cdef class Fibers:
+    cdef PyGreenlet **pool         # ended greenlets, ready for the next fiber
+    cdef int pooled
+    cdef Fiber base                # the thread's own greenlet: the plain script
+    cdef bint base_parked          # it is suspended by us, so it may begin greenlets for others
+    cdef Fiber to_begin            # asked of the base
+    cdef object fatal              # the machine cannot go on: raised in the base
+
+cdef object wait(Op op)
+cdef EachCall each_call(Each each)
+cdef int fiber_block(Op op) except -1
+cdef Strand strand_here(Machine machine)
+cdef Fiber fiber_here(Machine machine)
+cdef int fiber_suspend(Machine machine, Fiber me) except -1
+cdef Fiber fiber_new(Machine machine, object function, tuple arguments, dict keywords)
+cdef object drive(object coroutine)
+
+cdef class EachCall:
+    cdef Each each

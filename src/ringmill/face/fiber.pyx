@@ -1,0 +1,414 @@
+"""Fibers: calls that look synchronous, on greenlets that switch directly to each other.
+
+There is no hub: whoever has to wait asks the machine who is next and switches there, or turns
+the machine itself. A call outside any fiber (a plain script) is the base: the same, on the
+thread's own stack.
+
+Three rules of greenlets shape this file. A fresh greenlet inherits the C stack position and
+recursion depth of whoever begins it, so fresh ones are begun by the base only, and ended ones are
+pooled. An exception must not leave a greenlet. Nothing is ever thrown into one: a cancel is a
+flag, and the waiting call raises.
+
+Knows strands and greenlets; does not know what an op does.
+"""
+cimport cython
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from libc.stdlib cimport free, malloc
+
+from ringmill.core.each cimport Each
+from ringmill.core.machine cimport Machine, machine_ended, machine_here, machine_next
+from ringmill.core.op cimport (
+    K_DONE, Op, Waiter, check_thread, op_attach, op_request_cancel, op_take, ready_push,
+)
+from ringmill.core.strand cimport Strand
+
+import types
+
+from ringmill.errors import Cancelled, ClosedError, WouldBlock
+
+cdef extern from "greenlet.h":
+    void PyGreenlet_Import()
+    void *_PyGreenlet_API
+    PyGreenlet *PyGreenlet_GetCurrent() except NULL
+    PyGreenlet *PyGreenlet_New(PyObject *run, PyGreenlet *parent) except NULL
+    PyObject *PyGreenlet_Switch(PyGreenlet *greenlet, PyObject *args, PyObject *kwargs) except NULL
+    int PyGreenlet_SetParent(PyGreenlet *greenlet, PyGreenlet *parent) except -1
+
+cdef extern from "Python.h":
+    ctypedef enum PySendResult:
+        PYGEN_RETURN
+        PYGEN_ERROR
+        PYGEN_NEXT
+    PySendResult PyIter_Send(PyObject *iterator, PyObject *value, PyObject **result)
+    int PyContext_Enter(object context) except -1
+    int PyContext_Exit(object context) except -1
+    object PyContext_CopyCurrent()
+
+cdef enum:
+    POOL_MAX = 256  # ended greenlets kept: about 6 KiB each
+
+PyGreenlet_Import()
+if _PyGreenlet_API == NULL:
+    raise ImportError("greenlet's C API is not there; greenlet >= 3.0 is needed")
+
+
+# ── hot path: waiting ───────────────────────────────────────────────────────────────────────
+
+cdef object wait(Op op):
+    """Let others run until `op` is done; its result."""
+    if op.kernel != K_DONE:
+        fiber_block(op)
+    return op_take(op)
+
+
+cdef int fiber_block(Op op) except -1:
+    cdef Machine machine = <Machine>op.driver
+    cdef Fiber me = fiber_here(machine)
+    check_thread(machine)
+    op_attach(op, me)
+    me.waiting = op
+    if me.must_raise:
+        op_request_cancel(op)
+    try:
+        fiber_suspend(machine, me)
+    except BaseException:
+        op.waiter = None
+        me.waiting = None
+        raise
+    return me.woken()
+
+
+cdef int fiber_suspend(Machine machine, Fiber me) except -1:
+    """Let others run until somebody has put `me` on the runqueue and it is its turn."""
+    cdef Waiter waiter
+    while True:
+        waiter = machine_next(machine)
+        if waiter is me:
+            machine.current = me
+            return 0
+        if isinstance(waiter, Fiber):
+            fiber_switch(machine, me, <Fiber>waiter)
+            return 0  # whoever switched here has taken us from the runqueue
+        run_inline(machine, waiter, me)
+
+
+cdef int run_inline(Machine machine, Waiter waiter, Waiter me) except -1:
+    """A task's step or a callback runs on whatever stack is at hand."""
+    machine.current = waiter
+    try:
+        waiter.run()
+    finally:
+        machine.current = me
+    return 0
+
+
+cdef Fiber fiber_here(Machine machine):
+    """The fiber that runs; for a greenlet that is not ours, one that stands for it."""
+    cdef Waiter current = machine.current
+    cdef PyGreenlet *greenlet = PyGreenlet_GetCurrent()
+    Py_DECREF(<object><PyObject *>greenlet)
+    if current is None or isinstance(current, Fiber):
+        if current is not None and (<Fiber>current).greenlet == greenlet:
+            return <Fiber>current
+        return fiber_adopt(machine, greenlet)
+    raise WouldBlock(
+        "this call would block the task or callback that runs; in a coroutine, await the op of "
+        "the same name in ringmill.aio")
+
+
+cdef int fiber_switch(Machine machine, Fiber me, Fiber other) except -1:
+    """Continue with `other`; returns when somebody continues with `me`."""
+    cdef Fibers fibers = <Fibers>machine.face
+    cdef bint is_base = me is fibers.base
+    machine.current = other
+    if is_base:
+        fibers.base_parked = True
+    try:
+        if other.greenlet == NULL:
+            fiber_begin(fibers, me, other)
+        else:
+            greenlet_switch(other.greenlet)
+        while is_base and fibers.to_begin is not None:
+            other = fibers.to_begin
+            fibers.to_begin = None
+            machine.current = other
+            fiber_begin(fibers, me, other)
+    finally:
+        machine.current = me
+        if is_base:
+            fibers.base_parked = False
+    if is_base and fibers.fatal is not None:
+        error = fibers.fatal
+        fibers.fatal = None
+        raise error
+    if machine.dead:
+        raise ClosedError("the machine was closed while this call waited")
+    return 0
+
+
+cdef int fiber_begin(Fibers fibers, Fiber me, Fiber other) except -1:
+    """Give `other` a greenlet: a pooled one; or a fresh one, which the base begins."""
+    if fibers.pooled:
+        fibers.pooled -= 1
+        other.greenlet = fibers.pool[fibers.pooled]
+    elif me is fibers.base or not fibers.base_parked:
+        other.greenlet = PyGreenlet_New(<PyObject *>_fiber_main, me.greenlet)
+    else:
+        fibers.to_begin = other
+        greenlet_switch(fibers.base.greenlet)
+        return 0
+    greenlet_switch(other.greenlet)
+    return 0
+
+
+cdef int greenlet_switch(PyGreenlet *greenlet) except -1:
+    cdef PyObject *result
+    Py_INCREF(<object><PyObject *>greenlet)  # it may end before we are back
+    try:
+        result = PyGreenlet_Switch(greenlet, NULL, NULL)
+        Py_DECREF(<object>result)
+    finally:
+        Py_DECREF(<object><PyObject *>greenlet)
+    return 0
+
+
+# ── a fiber's greenlet ──────────────────────────────────────────────────────────────────────
+
+def _fiber_main(*_):
+    """The body of every fiber's greenlet: run a fiber, then whoever is next, for ever."""
+    cdef Machine machine = machine_here()
+    cdef Fibers fibers = <Fibers>machine.face
+    cdef PyGreenlet *mine = PyGreenlet_GetCurrent()
+    cdef Fiber fiber = <Fiber>machine.current
+    Py_DECREF(<object><PyObject *>mine)  # the fiber that runs here owns it; then the next, or the pool
+    try:
+        while fiber is not None:
+            fiber_run(machine, fiber)
+            fiber.greenlet = NULL
+            fiber = fiber_next(machine, fibers, mine)
+    except BaseException as error:
+        # Nothing may leave a greenlet: the base, which we return to, raises it instead.
+        fibers.fatal = error
+        PyGreenlet_SetParent(mine, fibers.base.greenlet)
+    Py_DECREF(<object><PyObject *>mine)
+
+
+cdef Fiber fiber_next(Machine machine, Fibers fibers, PyGreenlet *mine):
+    """After a fiber has ended: the next one to run on its greenlet; None: let the greenlet end."""
+    cdef Waiter waiter
+    cdef Fiber fiber
+    while not machine.dead:
+        waiter = machine_next(machine)
+        if not isinstance(waiter, Fiber):
+            run_inline(machine, waiter, None)
+            continue
+        fiber = <Fiber>waiter
+        machine.current = fiber
+        if fiber.greenlet == NULL:  # not begun: no switch at all, on with it here
+            fiber.greenlet = mine
+            return fiber
+        if fibers.pooled == POOL_MAX:
+            PyGreenlet_SetParent(mine, fiber.greenlet)
+            return None
+        fibers.pool[fibers.pooled] = mine
+        fibers.pooled += 1
+        try:
+            greenlet_switch(fiber.greenlet)
+        except BaseException:  # GreenletExit: the thread ends
+            pool_remove(fibers, mine)
+            raise
+        return <Fiber>machine.current  # taken from the pool
+    return None
+
+
+cdef void fiber_run(Machine machine, Fiber fiber) noexcept:
+    """Run the fiber's function; whatever comes of it goes into the fiber."""
+    value = error = None
+    if fiber.must_raise:  # cancelled before it began: it never does
+        error = fiber.pending if fiber.pending is not None else Cancelled()
+        fiber.pending = None
+    else:
+        PyContext_Enter(fiber.context)
+        try:
+            value = fiber.function(*fiber.arguments, **fiber.keywords)
+        except BaseException as caught:
+            error = caught
+        PyContext_Exit(fiber.context)
+    fiber.function = fiber.arguments = fiber.keywords = None
+    fiber.context = None
+    machine_ended(machine, fiber, value, error)
+
+
+cdef void pool_remove(Fibers fibers, PyGreenlet *greenlet) noexcept:
+    cdef int i
+    for i in range(fibers.pooled):
+        if fibers.pool[i] == greenlet:
+            fibers.pooled -= 1
+            fibers.pool[i] = fibers.pool[fibers.pooled]
+            return
+
+
+# ── making and ending fibers ────────────────────────────────────────────────────────────────
+
+cdef class Fibers:
+    """What this floor keeps on a machine."""
+
+    def __cinit__(self):
+        self.pool = <PyGreenlet **>malloc(POOL_MAX * sizeof(PyGreenlet *))
+        if self.pool == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(self.pooled):
+            Py_DECREF(<object><PyObject *>self.pool[i])
+        free(self.pool)
+
+
+cdef Fiber fiber_adopt(Machine machine, PyGreenlet *greenlet):
+    """Let a Fiber stand for a greenlet that we did not begin: the plain script's, or another's."""
+    cdef Fibers fibers = <Fibers>machine.face
+    cdef Fiber fiber = fibers.base
+    if fiber is None or fiber.greenlet != greenlet:
+        fiber = Fiber.__new__(Fiber)
+        fiber.driver = machine
+        fiber.name = "main"
+        Py_INCREF(<object><PyObject *>greenlet)
+        fiber.greenlet = greenlet
+        if fibers.base is None:
+            fibers.base = fiber
+            if machine.main is None:
+                machine.main = fiber
+    machine.current = fiber
+    return fiber
+
+
+cdef Fiber fiber_new(Machine machine, object function, tuple arguments, dict keywords):
+    cdef Fiber fiber = Fiber.__new__(Fiber)
+    if not callable(function):
+        raise TypeError(f"a fiber runs a function (or a coroutine object), not {function!r}")
+    fiber.driver = machine
+    fiber.function = function
+    fiber.arguments = arguments
+    fiber.keywords = keywords
+    fiber.context = PyContext_CopyCurrent()
+    fiber.name = getattr(function, "__qualname__", "fiber")
+    machine.strands.add(fiber)
+    ready_push(machine, fiber)
+    return fiber
+
+
+cdef Strand strand_here(Machine machine):
+    """The fiber or task that runs."""
+    cdef Waiter current = machine.current
+    if isinstance(current, Strand) and not isinstance(current, Fiber):
+        return <Strand>current
+    return fiber_here(machine)
+
+
+@cython.final
+cdef class Fiber(Strand):
+    """A function that runs beside others and may wait in calls that look synchronous."""
+
+    def __init__(self):
+        raise TypeError("fibers are made by ringmill.spawn")
+
+    def __dealloc__(self):
+        if self.greenlet != NULL:
+            Py_DECREF(<object><PyObject *>self.greenlet)
+
+    def join(self):
+        """Wait for its end; return what it returned, raise what it raised."""
+        check_thread(self.driver)
+        return wait(self.join_op())
+
+    def __repr__(self):
+        state = "done" if self.ended else "waiting" if self.waiting is not None else "runnable"
+        return f"<Fiber {self.name} {state}>"
+
+
+# ── a coroutine on a fiber, iterators, waiting by name ──────────────────────────────────────
+
+cdef object drive(object coroutine):
+    """Run a coroutine here and now, as part of this fiber: the call face of what is `async def`."""
+    cdef Machine machine = machine_here()
+    cdef PyObject *result = NULL
+    cdef PySendResult sent
+    error = None
+    try:
+        fiber_here(machine)
+    except BaseException:
+        coroutine.close()
+        raise
+    while True:
+        if error is None:
+            sent = PyIter_Send(<PyObject *>coroutine, <PyObject *>None, &result)
+            if sent == PYGEN_ERROR:
+                reraise()
+            value = <object>result
+            Py_DECREF(value)
+            if sent == PYGEN_RETURN:
+                return value
+        else:
+            try:
+                value = coroutine.throw(error)
+            except StopIteration as stop:
+                return stop.value
+        error = None
+        try:
+            drive_wait(machine, value)
+        except BaseException as caught:
+            error = caught
+
+
+cdef int drive_wait(Machine machine, object awaited) except -1:
+    """Wait for what the coroutine yielded: an op, or None for `let others run`."""
+    cdef Fiber me
+    if isinstance(awaited, Op):
+        return fiber_block(<Op>awaited)
+    if awaited is None:
+        me = fiber_here(machine)
+        ready_push(machine, me)
+        return fiber_suspend(machine, me)
+    raise RuntimeError(f"{awaited!r} was awaited; outside asyncio only ops can be")
+
+
+cdef extern from *:
+    """
+    /* An error is set by a C call that Cython cannot see; this lets it propagate. */
+    static inline int rm_reraise(void) { return -1; }
+    """
+    int reraise "rm_reraise"() except -1
+
+
+cdef class EachCall:
+    """An iterator over the results of one op; `close()` ends it early."""
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        check_thread(self.each.shots.driver)
+        try:
+            return wait(self.each.shots.next_op())
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def close(self):
+        """End the iteration; what came and was not taken is undone."""
+        self.each.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.each.close()
+
+    __class_getitem__ = classmethod(types.GenericAlias)  # EachCall[bytes], in annotations
+
+
+cdef EachCall each_call(Each each):
+    cdef EachCall call = EachCall.__new__(EachCall)
+    call.each = each
+    return call

@@ -1,0 +1,76 @@
+"""The public Machine: the core's, and how it runs programs to their end."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from ringmill.core.machine import Machine as CoreMachine
+from ringmill.core.op import _set_factory
+from ringmill.face import run as _run
+
+__all__ = ["Machine", "machine", "run"]
+
+
+class Machine(CoreMachine):
+    __doc__ = CoreMachine.__doc__
+
+    def __init__(self, kernel: str | None = None, **options: Any) -> None:
+        super().__init__(kernel, **options)
+        _run.equip(self)
+
+    def run(self, main: Callable[..., Any] | Coroutine[Any, Any, Any], *arguments: Any) -> Any:
+        """Run a function as the first fiber, or a coroutine as a task; what it returns or raises.
+
+        When it has ended, the fibers and tasks that it left behind are cancelled and awaited.
+        """
+        return _run.run_to_end(self, main, arguments)
+
+    def close(self) -> None:
+        """Cancel every fiber and task, wait for their end, close the ring. Again: does nothing.
+
+        Ops in flight are cancelled; after this no memory of the program is written any more.
+        """
+        if not self.closed:
+            try:
+                _run.end_strands(self)
+            finally:
+                self.end()
+
+    def __enter__(self) -> Machine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def machine() -> Machine:
+    """The machine of this thread, made at first use."""
+    found: Machine = _run.machine_of_thread()
+    return found
+
+
+def run(main: Callable[..., Any] | Coroutine[Any, Any, Any], *arguments: Any,
+        **options: Any) -> Any:
+    """Run `main` (a function or a coroutine) on a machine; what it returns or raises.
+
+    Uses the thread's machine, or makes one (with `options`, see Machine) and closes it.
+    """
+    if _run.has_machine():
+        if options:
+            raise ValueError("this thread has a machine already; its options are decided")
+        return machine().run(main, *arguments)
+    with Machine(**options) as fresh:
+        return fresh.run(main, *arguments)
+
+
+def _close_at_exit() -> None:
+    """Let `finally` blocks of suspended fibers run before the interpreter goes."""
+    if _run.has_machine() and threading.current_thread() is threading.main_thread():
+        machine().close()
+
+
+_set_factory(Machine)
+atexit.register(_close_at_exit)

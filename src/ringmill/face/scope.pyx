@@ -1,0 +1,142 @@
+"""`with scope() as s:`: fibers and tasks that end before the block does.
+
+The first error among the children cancels the others and the block; all errors travel together,
+as an ExceptionGroup. Written once, as coroutines; in a fiber they are driven.
+
+Knows strands; does not know what they do.
+"""
+cimport cython
+
+from ringmill.core.machine cimport Machine, machine_here
+from ringmill.core.op cimport (
+    K_DONE, P_DETACHED, Op, Waiter, op_attach, op_complete_value, op_local,
+)
+from ringmill.core.strand cimport Strand
+from ringmill.face.fiber cimport drive, strand_here
+from ringmill.face.spawn cimport spawn_strand
+
+from ringmill.errors import Cancelled
+
+
+@cython.final
+cdef class Child(Waiter):
+    """Stands in a child's list of joiners for the scope."""
+    cdef scope owner
+    cdef Strand strand
+
+    cdef void wake(self, Op op) noexcept:
+        cdef scope owner = self.owner
+        op.program = P_DETACHED
+        owner.children.discard(self)
+        if op.error is not None and not isinstance(op.error, Cancelled):
+            owner.errors.append(op.error)
+            scope_cancel(owner)
+        if not owner.children and owner.idle is not None:
+            idle, owner.idle = owner.idle, None
+            if (<Op>idle).kernel != K_DONE:
+                op_complete_value(idle, None, None)
+
+
+@cython.final
+cdef class scope:
+    """A context manager that owns the fibers and tasks spawned in it; see the module."""
+    cdef Machine machine
+    cdef Strand host           # who runs the block
+    cdef set children
+    cdef list errors
+    cdef object idle           # the op that waits for the last child
+    cdef int before
+    cdef bint entered, closing, asked, own
+
+    def __enter__(self):
+        if self.entered:
+            raise RuntimeError("a scope is entered once; make a new one")
+        self.entered = True
+        self.machine = machine_here()
+        self.host = strand_here(self.machine)
+        self.before = self.host.cancels
+        self.children = set()
+        self.errors = []
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        return drive(scope_end(self, error))
+
+    async def __aenter__(self):
+        return self.__enter__()
+
+    async def __aexit__(self, kind, error, traceback):
+        return await scope_end(self, error)
+
+    def spawn(self, function, *arguments, **keywords):
+        """Begin a fiber (or, with a coroutine object, a task) that ends before the block does."""
+        cdef Child child
+        cdef Strand strand
+        if not self.entered or (self.closing and not self.children):
+            raise RuntimeError("this scope is not open")
+        strand = spawn_strand(self.machine, function, arguments, keywords)
+        child = Child.__new__(Child)
+        child.owner = self
+        child.strand = strand
+        self.children.add(child)
+        op_attach(strand.join_op(), child)
+        if self.asked:
+            strand.request_cancel()
+        return strand
+
+    def cancel(self):
+        """Ask everybody in the scope to stop, the block included; the block then ends quietly."""
+        self.own = True
+        scope_cancel(self)
+
+    @property
+    def cancelled(self):
+        """Whether cancel() was called, or a child's error had the same effect."""
+        return self.asked
+
+
+cdef int scope_cancel(scope self) except -1:
+    cdef Child child
+    if self.asked:
+        return 0
+    self.asked = True
+    for child in list(self.children):
+        child.strand.request_cancel()
+    if not self.closing:
+        self.host.request_cancel()
+    return 0
+
+
+async def scope_end(scope self, error):
+    """Wait for the children; then raise what there is to raise. True: the error was ours."""
+    cdef bint outside = False
+    body_open = not self.closing
+    self.closing = True
+    host_asked = self.asked and body_open  # scope_cancel has asked the host to stop
+    if error is not None:
+        scope_cancel(self)
+    stopped = None
+    while self.children:
+        self.idle = op_local(self.machine)
+        try:
+            await self.idle
+        except BaseException as caught:  # asked to stop: pass it on, and wait on
+            stopped = caught
+            scope_cancel(self)
+    if host_asked:
+        self.host.uncancel()
+    # A Cancelled that came from this scope ends here; one from further out goes on.
+    outside = self.host.cancels > self.before
+    if isinstance(error, Cancelled) and host_asked and not outside:
+        error = None
+        swallowed = True
+    else:
+        swallowed = False
+    if self.errors:
+        if error is not None and not isinstance(error, Cancelled):
+            self.errors.append(error)
+        errors, self.errors = self.errors, []
+        raise BaseExceptionGroup("errors in a scope", errors)
+    if stopped is not None and error is None:
+        raise stopped
+    return swallowed

@@ -1,0 +1,127 @@
+"""What programs say about strands: spawn, yield_now, sleep, park, wait, cancel; in both faces.
+
+Functions whose name ends in `_op` are the awaitable face; ringmill/aio.py gives them their
+public names. Knows fibers and tasks; does not know ops by name.
+"""
+from ringmill.core.machine cimport Machine, machine_here
+from ringmill.core.op cimport Op, check_thread, op_request_cancel, ready_push
+from ringmill.core.strand cimport Strand
+from ringmill.core.timers cimport deadline_in, sleep_op as core_sleep_op
+from ringmill.face.fiber cimport (
+    Fiber, drive as fiber_drive, fiber_new, fiber_suspend, strand_here, wait as fiber_wait,
+)
+from ringmill.face.task cimport pause_new, task_new
+
+import collections.abc
+
+
+cdef Strand spawn_strand(Machine machine, object function, tuple arguments, dict keywords):
+    if isinstance(function, collections.abc.Coroutine):
+        if arguments or keywords:
+            raise TypeError("a coroutine object takes no arguments; it has them already")
+        return task_new(machine, function)
+    return fiber_new(machine, function, arguments, keywords)
+
+
+def spawn(function, *arguments, **keywords):
+    """Begin a fiber that runs `function(*arguments, **keywords)`, or a task for a coroutine.
+
+    It runs once the caller waits. `join()` it, or its error goes to sys.unraisablehook.
+    """
+    return spawn_strand(machine_here(), function, arguments, keywords)
+
+
+def current():
+    """The fiber or task that runs."""
+    return strand_here(machine_here())
+
+
+def wait(op):
+    """Wait, in a fiber or a plain script, for an op, a fiber or a task; its result."""
+    if isinstance(op, Op):
+        return fiber_wait(<Op>op)
+    if isinstance(op, Strand):
+        check_thread((<Strand>op).driver)
+        return fiber_wait((<Strand>op).join_op())
+    raise TypeError(f"an op, a fiber or a task can be waited for, not {op!r}")
+
+
+def drive(coroutine):
+    """Run a coroutine that awaits ops, here and now, as part of this fiber; its result."""
+    return fiber_drive(coroutine)
+
+
+def yield_now():
+    """Let everybody else who can run go first."""
+    cdef Machine machine = machine_here()
+    cdef Strand me = strand_here(machine)
+    if not isinstance(me, Fiber):
+        raise_would_block()
+    if me.must_raise:
+        me.raise_pending()
+    ready_push(machine, me)
+    fiber_suspend(machine, <Fiber>me)
+    if me.must_raise:
+        me.raise_pending()
+
+
+def yield_now_op():
+    """Let everybody else who can run go first."""
+    cdef Strand me = strand_here(machine_here())
+    if me.must_raise:
+        me.raise_pending()
+    return pause_new()
+
+
+cdef Op start_sleep(object seconds):
+    cdef Machine machine = machine_here()
+    cdef Strand me = strand_here(machine)
+    if me.must_raise:
+        me.raise_pending()
+    return core_sleep_op(machine, machine.timers, deadline_in(seconds))
+
+
+def sleep(seconds):
+    """Wait `seconds`; 0 or less is one turn."""
+    return fiber_wait(start_sleep(seconds))
+
+
+def sleep_op(seconds):
+    """Wait `seconds`; 0 or less is one turn."""
+    return start_sleep(seconds)
+
+
+cdef Op start_park():
+    cdef Strand me = strand_here(machine_here())
+    if me.must_raise:
+        me.raise_pending()
+    return me.park_op()
+
+
+def park():
+    """Wait until somebody calls `unpark` with this fiber; at once when somebody has already."""
+    return fiber_wait(start_park())
+
+
+def park_op():
+    """Wait until somebody calls `unpark` with this task; at once when somebody has already."""
+    return start_park()
+
+
+def unpark(strand):
+    """Let a fiber or task go on that waits in park(), or will; many count as one."""
+    cdef Strand who = strand
+    check_thread(who.driver)
+    who.unpark()
+
+
+def join_op(strand):
+    """Wait for the end of a fiber or task; what it returned or raised."""
+    cdef Strand who = strand
+    check_thread(who.driver)
+    return who.join_op()
+
+
+cdef int raise_would_block() except -1:
+    from ringmill.errors import WouldBlock
+    raise WouldBlock("this call would block the task that runs; await the op in ringmill.aio")

@@ -1,0 +1,172 @@
+"""Tasks: coroutines that await ops, run by the machine itself, without asyncio.
+
+A step runs on whatever stack is at hand and never waits: the coroutine yields the op it waits
+for (or None, to let others run), and the op's completion puts the task on the runqueue.
+
+Knows strands and coroutines; does not know what an op does.
+"""
+cimport cython
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
+
+from ringmill.core.machine cimport Machine, machine_ended
+from ringmill.core.op cimport Op, check_thread, op_attach, op_request_cancel, ready_push
+from ringmill.core.strand cimport Strand
+from ringmill.face.fiber cimport wait
+
+cdef extern from "Python.h":
+    ctypedef enum PySendResult:
+        PYGEN_RETURN
+        PYGEN_ERROR
+        PYGEN_NEXT
+    PySendResult PyIter_Send(PyObject *iterator, PyObject *value, PyObject **result)
+    int PyContext_Enter(object context) except -1
+    int PyContext_Exit(object context) except -1
+    object PyContext_CopyCurrent()
+
+cdef extern from *:
+    """
+    static inline int rm_raise_set(void) { return -1; }
+    """
+    int raise_set "rm_raise_set"() except -1  # an error that PyIter_Send has set
+
+cdef extern from "slots.h":
+    void rm_set_await(PyObject *type, void *next, void *send)
+
+
+cdef Task task_new(Machine machine, object coroutine):
+    cdef Task task = Task.__new__(Task)
+    task.driver = machine
+    task.coroutine = coroutine
+    task.context = PyContext_CopyCurrent()
+    task.name = getattr(coroutine, "__qualname__", "task")
+    machine.strands.add(task)
+    ready_push(machine, task)
+    return task
+
+
+@cython.final
+cdef class Task(Strand):
+    """A coroutine that runs beside others. `await` it, or `join()` it from a fiber."""
+
+    def __init__(self):
+        raise TypeError("tasks are made by ringmill.spawn")
+
+    cdef int run(self) except -1:
+        """One step: from where it waits to where it waits next."""
+        cdef object error = None
+        cdef bint begun = self.waiting is not None
+        if begun or self.must_raise:
+            try:
+                if begun:
+                    self.woken()
+                else:
+                    self.raise_pending()
+            except BaseException as caught:
+                error = caught
+        PyContext_Enter(self.context)
+        try:
+            awaited = task_send(self) if error is None else self.coroutine.throw(error)
+        except StopIteration as stop:
+            task_end(self, stop.value, None)
+        except BaseException as caught:
+            task_end(self, None, caught)
+        else:
+            if not self.ended:
+                task_wait(self, awaited)
+        finally:
+            PyContext_Exit(self.context)
+        return 0
+
+    def join(self):
+        """Wait, in a fiber, for its end; return what it returned, raise what it raised."""
+        check_thread(self.driver)
+        return wait(self.join_op())
+
+    def __repr__(self):
+        state = "done" if self.ended else "waiting" if self.waiting is not None else "runnable"
+        return f"<Task {self.name} {state}>"
+
+
+cdef object task_send(Task self):
+    cdef PyObject *result = NULL
+    cdef PySendResult sent = PyIter_Send(<PyObject *>self.coroutine, <PyObject *>None, &result)
+    if sent == PYGEN_ERROR:
+        raise_set()
+    value = <object>result
+    Py_DECREF(value)
+    if sent == PYGEN_RETURN:
+        task_end(self, value, None)
+        return None
+    return value
+
+
+cdef int task_wait(Task self, object awaited) except -1:
+    """The coroutine waits for `awaited`."""
+    cdef Op op
+    if awaited is None:
+        return ready_push(self.driver, self)
+    try:
+        if not isinstance(awaited, Op):
+            raise RuntimeError(f"{awaited!r} was awaited; outside asyncio only ops can be")
+        op = <Op>awaited
+        check_thread(op.driver)
+        op_attach(op, self)
+    except BaseException as error:
+        self.pending = error  # thrown in at the next step
+        self.must_raise = True
+        return ready_push(self.driver, self)
+    self.waiting = op
+    if self.must_raise:
+        op_request_cancel(op)
+    return 0
+
+
+cdef int task_end(Task self, object value, object error) except -1:
+    cdef Machine machine = <Machine>self.driver
+    self.coroutine = None
+    return machine_ended(machine, self, value, error)
+
+
+@cython.final
+@cython.freelist(64)
+cdef class Pause:
+    """Awaited once: lets others run."""
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.paused:
+            raise StopIteration
+        self.paused = True
+        return None
+
+
+cdef PyObject *pause_iternext(PyObject *self) except? NULL:
+    cdef Pause pause = <Pause>self
+    if pause.paused:
+        return NULL  # without an error: done, with None
+    pause.paused = True
+    Py_INCREF(None)
+    return <PyObject *>None
+
+
+cdef int pause_send(PyObject *self, PyObject *sent, PyObject **out) except? -1:
+    cdef Pause pause = <Pause>self
+    Py_INCREF(None)
+    out[0] = <PyObject *>None
+    if pause.paused:
+        return 0  # PYGEN_RETURN
+    pause.paused = True
+    return 1  # PYGEN_NEXT
+
+
+cdef Pause pause_new():
+    return Pause.__new__(Pause)
+
+
+rm_set_await(<PyObject *>Pause, <void *>pause_iternext, <void *>pause_send)

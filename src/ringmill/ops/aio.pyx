@@ -1,0 +1,608 @@
+"""The awaitable ops: each function fills an SQE and returns its Op at once.
+
+Generated from ops/table.py by ops/generate.py; edit there.
+"""
+from cpython.bytes cimport PyBytes_AS_STRING
+from libc.stdint cimport uint64_t
+
+from ringmill.core.address cimport address_pack
+from ringmill.core.aux cimport sockaddr_storage
+from ringmill.core.each cimport Each, Shots, each_new, shots_new
+from ringmill.core.op cimport *
+from ringmill.core.ring cimport *
+from ringmill.core.views cimport Views
+from ringmill.ops.constants cimport *
+from ringmill.ops.convert cimport *
+
+import socket as _socket
+
+
+cdef Op start_nop():
+    cdef Op op = op_new(R_NOTHING)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_NOP, -1)
+    return op
+
+
+def nop():
+    """Go through the kernel and back, doing nothing: what one op costs.
+
+    >>> nop()
+    """
+    return start_nop()
+
+
+cdef Op start_open(object path, unsigned flags, unsigned mode, object dir_fd):
+    cdef Op op = op_new(R_FD)
+    cdef bytes path_bytes = path_of(path)
+    op.keep = path_bytes
+    op.error = path
+    cdef int dir_fd_fd = dir_fd_of(dir_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_OPENAT, dir_fd_fd)
+    sqe.addr = <uint64_t><size_t><char *>path_bytes
+    sqe.open_flags = flags | O_CLOEXEC
+    sqe.len = mode
+    return op
+
+
+def open(path, unsigned flags, unsigned mode=511, *, dir_fd=None):
+    """Open `path` and return a file descriptor, as os.open does; never inherited by children.
+
+    flags: os.O_RDONLY and so on. mode: permission bits of a new file, less the umask. A relative
+    path is looked up at `dir_fd`. Raises OSError with the filename. See open(2).
+
+    >>> fd = open(folder / "hello", os.O_RDONLY)
+    >>> close(fd)
+    """
+    return start_open(path, flags, mode, dir_fd)
+
+
+cdef Op start_close(object fd):
+    cdef Op op = op_new_shielded(R_NOTHING)
+    cdef int fd_fd = fd_to_close(fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_CLOSE, fd_fd)
+    return op
+
+
+def close(fd):
+    """Close a file descriptor, or a socket object (which then is detached). See close(2).
+
+    Not cancellable: a descriptor whose close was given up would leak.
+
+    >>> close(os.dup(hello))
+    """
+    return start_close(fd)
+
+
+cdef Op start_read(object fd, object n, object offset):
+    cdef Op op = op_new(R_DATA)
+    cdef int fd_fd = fd_of(fd)
+    cdef unsigned n_size = fresh_bytes(op, n)
+    cdef uint64_t offset_at = offset_of(offset)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_READ, fd_fd)
+    sqe.addr = <uint64_t><size_t>PyBytes_AS_STRING(op.value)
+    sqe.len = n_size
+    sqe.off = offset_at
+    return op
+
+
+def read(fd, n, *, offset=None):
+    """Read up to `n` bytes; b"" at the end of the file. See read(2), pread(2).
+
+    offset: bytes from the beginning, which leaves the file's own position alone; None reads at
+    that position and moves it.
+
+    >>> read(hello, 5)
+    b'Hello'
+    """
+    return start_read(fd, n, offset)
+
+
+cdef Op start_readinto(object fd, object buffer, object offset):
+    cdef Op op = op_new(R_COUNT)
+    cdef int fd_fd = fd_of(fd)
+    hold_view(op, buffer, True)
+    cdef uint64_t offset_at = offset_of(offset)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_READ, fd_fd)
+    sqe.addr = <uint64_t><size_t>op.view.buf
+    sqe.len = io_size(op.view.len)
+    sqe.off = offset_at
+    return op
+
+
+def readinto(fd, buffer, *, offset=None):
+    """Read up to len(buffer) bytes into `buffer`; the number read, 0 at the end of the file.
+
+    The buffer is exported until the op is done: a bytearray cannot be resized meanwhile.
+
+    >>> readinto(hello, bytearray(5), offset=0)
+    5
+    """
+    return start_readinto(fd, buffer, offset)
+
+
+cdef Op start_readv(object fd, object buffers, object offset):
+    cdef Op op = op_new(R_COUNT)
+    cdef int fd_fd = fd_of(fd)
+    cdef Views buffers_views = hold_views(op, buffers, True)
+    cdef uint64_t offset_at = offset_of(offset)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_READV, fd_fd)
+    sqe.addr = <uint64_t><size_t>buffers_views.iov
+    sqe.len = buffers_views.count
+    sqe.off = offset_at
+    return op
+
+
+def readv(fd, buffers, *, offset=None):
+    """Read into several writable buffers, in order; the number of bytes read. See readv(2).
+
+    >>> readv(hello, [bytearray(2), bytearray(3)], offset=0)
+    5
+    """
+    return start_readv(fd, buffers, offset)
+
+
+cdef Op start_write(object fd, object data, object offset):
+    cdef Op op = op_new(R_COUNT)
+    cdef int fd_fd = fd_of(fd)
+    hold_view(op, data, False)
+    cdef uint64_t offset_at = offset_of(offset)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_WRITE, fd_fd)
+    sqe.addr = <uint64_t><size_t>op.view.buf
+    sqe.len = io_size(op.view.len)
+    sqe.off = offset_at
+    return op
+
+
+def write(fd, data, *, offset=None):
+    """Write `data`; the number of bytes written, which may be less. See write(2), pwrite(2).
+
+    >>> write(scratch, b"some bytes")
+    10
+    """
+    return start_write(fd, data, offset)
+
+
+cdef Op start_writev(object fd, object buffers, object offset):
+    cdef Op op = op_new(R_COUNT)
+    cdef int fd_fd = fd_of(fd)
+    cdef Views buffers_views = hold_views(op, buffers, False)
+    cdef uint64_t offset_at = offset_of(offset)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_WRITEV, fd_fd)
+    sqe.addr = <uint64_t><size_t>buffers_views.iov
+    sqe.len = buffers_views.count
+    sqe.off = offset_at
+    return op
+
+
+def writev(fd, buffers, *, offset=None):
+    """Write several buffers, in order; the number of bytes written. See writev(2).
+
+    >>> writev(scratch, [b"some ", b"bytes"])
+    10
+    """
+    return start_writev(fd, buffers, offset)
+
+
+cdef Op start_fsync(object fd, bint datasync):
+    cdef Op op = op_new(R_NOTHING)
+    cdef int fd_fd = fd_of(fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_FSYNC, fd_fd)
+    if datasync:
+        sqe.fsync_flags |= IORING_FSYNC_DATASYNC
+    return op
+
+
+def fsync(fd, *, bint datasync=False):
+    """Return once everything written to `fd` is on stable storage. See fsync(2).
+
+    datasync: leave out metadata that is not needed to read the data back.
+
+    >>> fsync(scratch)
+    """
+    return start_fsync(fd, datasync)
+
+
+cdef Op start_stat(object path, object dir_fd, bint follow_symlinks):
+    cdef bint by_fd = isinstance(path, int)
+    dir_fd = path if by_fd else dir_fd
+    cdef Op op = op_new(R_STAT)
+    cdef bytes path_bytes = b'' if isinstance(path, int) else path_of(path)
+    op.keep = path_bytes
+    op.error = path
+    cdef int dir_fd_fd = dir_fd_of(dir_fd)
+    hold_aux(op)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_STATX, dir_fd_fd)
+    sqe.addr = <uint64_t><size_t><char *>path_bytes
+    if not follow_symlinks:
+        sqe.statx_flags |= AT_SYMLINK_NOFOLLOW
+    sqe.addr2 = <uint64_t><size_t>&op.aux.stx
+    sqe.len = STATX_BASIC_STATS
+    if by_fd:
+        sqe.statx_flags |= AT_EMPTY_PATH
+    return op
+
+
+def stat(path, *, dir_fd=None, bint follow_symlinks=True):
+    """What os.stat gives, nanoseconds included, for a path or an open file. See statx(2).
+
+    >>> stat(folder / "hello").st_size
+    14
+    """
+    return start_stat(path, dir_fd, follow_symlinks)
+
+
+cdef Op start_splice(object source, object target, unsigned n, object offset_source, object offset_target, unsigned flags):
+    cdef Op op = op_new(R_COUNT)
+    cdef int source_fd = fd_of(source)
+    cdef int target_fd = fd_of(target)
+    cdef uint64_t offset_source_at = offset_of(offset_source)
+    cdef uint64_t offset_target_at = offset_of(offset_target)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SPLICE, target_fd)
+    sqe.splice_fd_in = source_fd
+    sqe.len = n
+    sqe.splice_off_in = offset_source_at
+    sqe.off = offset_target_at
+    sqe.splice_flags = flags
+    return op
+
+
+def splice(source, target, unsigned n, *, offset_source=None, offset_target=None, unsigned flags=0):
+    """Move up to `n` bytes between two files, one of them a pipe, without copying to us.
+
+    The number of bytes moved, 0 at the end. Offsets as in `read`. See splice(2).
+
+    >>> splice(hello, pipe_in, 5, offset_source=0)
+    5
+    """
+    return start_splice(source, target, n, offset_source, offset_target, flags)
+
+
+cdef Op start_tee(object source, object target, unsigned n, unsigned flags):
+    cdef Op op = op_new(R_COUNT)
+    cdef int source_fd = fd_of(source)
+    cdef int target_fd = fd_of(target)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_TEE, target_fd)
+    sqe.splice_fd_in = source_fd
+    sqe.len = n
+    sqe.splice_flags = flags
+    return op
+
+
+def tee(source, target, unsigned n, *, unsigned flags=0):
+    """Duplicate up to `n` bytes of one pipe into another; the source keeps them. See tee(2).
+
+    >>> write(pipe_in, b"twice")
+    5
+    >>> tee(pipe_out, pipe2_in, 5)
+    5
+    """
+    return start_tee(source, target, n, flags)
+
+
+cdef Op start_poll(object fd, unsigned mask):
+    cdef Op op = op_new(R_COUNT)
+    cdef int fd_fd = fd_of(fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_POLL_ADD, fd_fd)
+    sqe.poll32_events = mask
+    return op
+
+
+def poll(fd, unsigned mask):
+    """Wait until one of the events in `mask` (select.POLLIN …) holds; those that do. See poll(2).
+
+    >>> poll(pipe_in, select.POLLOUT) == select.POLLOUT
+    True
+    """
+    return start_poll(fd, mask)
+
+
+cdef Op start_socket(int family, unsigned type, int proto):
+    cdef Op op = op_new(R_SOCKET)
+    op.keep = (family, type, proto)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SOCKET, family)
+    sqe.off = type | SOCK_CLOEXEC
+    sqe.len = proto
+    return op
+
+
+def socket(int family=_socket.AF_INET, unsigned type=_socket.SOCK_STREAM, int proto=0):
+    """A new socket object; never inherited by children. See socket(2).
+
+    >>> socket().close()
+    """
+    return start_socket(family, type, proto)
+
+
+cdef Op start_bind(object sock, object address):
+    cdef Op op = op_new(R_NOTHING)
+    cdef int sock_fd = fd_of(sock)
+    hold_aux(op)
+    op.aux.net.address_len = address_pack(address, &op.aux.net.address)
+    op.error = address
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_BIND, sock_fd)
+    sqe.addr = <uint64_t><size_t>&op.aux.net.address
+    sqe.addr2 = op.aux.net.address_len
+    return op
+
+
+def bind(sock, address):
+    """Bind a socket to an address as in `socket` (numeric hosts; a path). See bind(2).
+
+    >>> bind(tcp, ("127.0.0.1", 0))
+    """
+    return start_bind(sock, address)
+
+
+cdef Op start_listen(object sock, int backlog):
+    cdef Op op = op_new(R_NOTHING)
+    cdef int sock_fd = fd_of(sock)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_LISTEN, sock_fd)
+    sqe.len = backlog
+    return op
+
+
+def listen(sock, int backlog=128):
+    """Let a bound socket take connections; `backlog` of them wait. See listen(2).
+
+    >>> listen(bound)
+    """
+    return start_listen(sock, backlog)
+
+
+cdef Op start_accept(object sock, unsigned flags):
+    cdef Op op = op_new(R_ACCEPT)
+    cdef int sock_fd = fd_of(sock)
+    hold_aux(op)
+    op.aux.net.address_len = sizeof(sockaddr_storage)
+    op.keep = sock
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_ACCEPT, sock_fd)
+    sqe.accept_flags = flags | SOCK_CLOEXEC
+    sqe.addr = <uint64_t><size_t>&op.aux.net.address
+    sqe.addr2 = <uint64_t><size_t>&op.aux.net.address_len
+    return op
+
+
+def accept(sock, *, unsigned flags=0):
+    """The next connection, as (socket, address). See accept4(2).
+
+    >>> peer, address = accept(knocked)
+    >>> peer.close()
+    """
+    return start_accept(sock, flags)
+
+
+cdef Op start_connect(object sock, object address):
+    cdef Op op = op_new(R_NOTHING)
+    cdef int sock_fd = fd_of(sock)
+    hold_aux(op)
+    op.aux.net.address_len = address_pack(address, &op.aux.net.address)
+    op.error = address
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_CONNECT, sock_fd)
+    sqe.addr = <uint64_t><size_t>&op.aux.net.address
+    sqe.addr2 = op.aux.net.address_len
+    return op
+
+
+def connect(sock, address):
+    """Connect a socket to an address (numeric hosts; a path). OSError with the address.
+
+    See connect(2).
+
+    >>> connect(tcp, listening.getsockname())
+    """
+    return start_connect(sock, address)
+
+
+cdef Op start_recv(object sock, object n, unsigned flags):
+    cdef Op op = op_new(R_DATA)
+    cdef int sock_fd = fd_of(sock)
+    cdef unsigned n_size = fresh_bytes(op, n)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_RECV, sock_fd)
+    sqe.addr = <uint64_t><size_t>PyBytes_AS_STRING(op.value)
+    sqe.len = n_size
+    sqe.msg_flags = flags
+    return op
+
+
+def recv(sock, n, *, unsigned flags=0):
+    """Receive up to `n` bytes; b"" when the peer has ended its side. See recv(2).
+
+    >>> recv(letter, 100)
+    b'a letter'
+    """
+    return start_recv(sock, n, flags)
+
+
+cdef Op start_recv_into(object sock, object buffer, unsigned flags):
+    cdef Op op = op_new(R_COUNT)
+    cdef int sock_fd = fd_of(sock)
+    hold_view(op, buffer, True)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_RECV, sock_fd)
+    sqe.addr = <uint64_t><size_t>op.view.buf
+    sqe.len = io_size(op.view.len)
+    sqe.msg_flags = flags
+    return op
+
+
+def recv_into(sock, buffer, *, unsigned flags=0):
+    """Receive into `buffer`; the number of bytes, 0 when the peer has ended its side.
+
+    >>> recv_into(letter, bytearray(100))
+    8
+    """
+    return start_recv_into(sock, buffer, flags)
+
+
+cdef Op start_send(object sock, object data, unsigned flags):
+    cdef Op op = op_new(R_COUNT)
+    cdef int sock_fd = fd_of(sock)
+    hold_view(op, data, False)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SEND, sock_fd)
+    sqe.addr = <uint64_t><size_t>op.view.buf
+    sqe.len = io_size(op.view.len)
+    sqe.msg_flags = flags | MSG_NOSIGNAL
+    return op
+
+
+def send(sock, data, *, unsigned flags=0):
+    """Send `data`; the number of bytes sent, which may be less. See send(2).
+
+    >>> send(left, b"hello")
+    5
+    """
+    return start_send(sock, data, flags)
+
+
+cdef Op start_sendmsg(object sock, object buffers, object ancdata, unsigned flags, object address):
+    cdef Op op = op_new(R_COUNT)
+    cdef int sock_fd = fd_of(sock)
+    cdef Views buffers_views = hold_views(op, buffers, False)
+    hold_aux(op)
+    op.aux.net.msg.msg_iov = buffers_views.iov
+    op.aux.net.msg.msg_iovlen = buffers_views.count
+    ancillary_out(op, ancdata)
+    peer_out(op, address)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SENDMSG, sock_fd)
+    sqe.addr = <uint64_t><size_t>&op.aux.net.msg
+    sqe.len = 1
+    sqe.msg_flags = flags | MSG_NOSIGNAL
+    return op
+
+
+def sendmsg(sock, buffers, ancdata=(), *, unsigned flags=0, address=None):
+    """Send buffers and ancillary data, as socket.sendmsg does; the number of bytes sent.
+
+    ancdata: (level, type, data) each. See sendmsg(2).
+
+    >>> sendmsg(left, [b"hel", b"lo"])
+    5
+    """
+    return start_sendmsg(sock, buffers, ancdata, flags, address)
+
+
+cdef Op start_recvmsg(object sock, object n, object ancbufsize, unsigned flags):
+    cdef Op op = op_new(R_MESSAGE)
+    cdef int sock_fd = fd_of(sock)
+    fresh_message(op, n)
+    ancillary_in(op, ancbufsize)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_RECVMSG, sock_fd)
+    sqe.addr = <uint64_t><size_t>&op.aux.net.msg
+    sqe.len = 1
+    sqe.msg_flags = flags | MSG_CMSG_CLOEXEC
+    return op
+
+
+def recvmsg(sock, n, ancbufsize=0, *, unsigned flags=0):
+    """Receive a message: (data, ancdata, msg_flags, address), as socket.recvmsg does.
+
+    n, ancbufsize: bytes of room for data and ancillary data. See recvmsg(2).
+
+    >>> recvmsg(letter, 100)[0]
+    b'a letter'
+    """
+    return start_recvmsg(sock, n, ancbufsize, flags)
+
+
+cdef Op start_shutdown(object sock, int how):
+    cdef Op op = op_new(R_NOTHING)
+    cdef int sock_fd = fd_of(sock)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SHUTDOWN, sock_fd)
+    sqe.len = how
+    return op
+
+
+def shutdown(sock, int how):
+    """End one or both directions: socket.SHUT_RD, SHUT_WR, SHUT_RDWR. See shutdown(2).
+
+    >>> shutdown(left, _socket.SHUT_WR)
+    """
+    return start_shutdown(sock, how)
+
+
+cdef Op start_waitid(unsigned idtype, int id, unsigned options):
+    cdef Op op = op_new(R_WAITID)
+    hold_aux(op)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_WAITID, id)
+    sqe.len = idtype
+    sqe.file_index = options
+    sqe.addr2 = <uint64_t><size_t>&op.aux.info
+    return op
+
+
+def waitid(unsigned idtype, int id, unsigned options):
+    """Wait for a child to change state, as os.waitid does. See waitid(2).
+
+    None when os.WNOHANG is given and no child is in that state.
+
+    >>> waitid(os.P_PID, child(), os.WEXITED).si_status
+    7
+    """
+    return start_waitid(idtype, id, options)
+
+
+cdef Each start_accept_each(object sock):
+    cdef Shots shots = shots_new(R_ACCEPT, IORING_OP_ACCEPT, RM_ACCEPT_MULTISHOT, False)
+    shots.template.fd = fd_of(sock)
+    shots.template.ioprio = IORING_ACCEPT_MULTISHOT
+    shots.template.accept_flags = SOCK_CLOEXEC
+    shots.like = sock
+    return each_new(shots)
+
+
+def accept_each(sock):
+    """The connections that come, one after the other, as socket objects.
+
+    OSError (EMFILE, ENFILE) when the process has no descriptors left: iterate on once it has.
+
+    >>> next(iter(accept_each(knocked))).close()
+    """
+    return start_accept_each(sock)
+
+
+cdef Each start_recv_each(object sock):
+    cdef Shots shots = shots_new(R_DATA, IORING_OP_RECV, RM_RECV_MULTISHOT, True)
+    shots.template.fd = fd_of(sock)
+    shots.template.ioprio = IORING_RECV_MULTISHOT
+    return each_new(shots)
+
+
+def recv_each(sock):
+    """The data that comes, piece by piece (1 to 16,384 bytes), until the peer ends its side.
+
+    >>> next(iter(recv_each(letter)))
+    b'a letter'
+    """
+    return start_recv_each(sock)
+
+
+cdef Each start_read_each(object fd):
+    cdef Shots shots = shots_new(R_DATA, IORING_OP_READ_MULTISHOT, RM_READ_MULTISHOT, True)
+    shots.template.fd = fd_of(fd)
+    shots.template.off = <uint64_t>-1
+    return each_new(shots)
+
+
+def read_each(fd):
+    """The data that a pipe, terminal or file brings, piece by piece, until its end.
+
+    >>> list(read_each(hello))
+    [b'Hello, ring!\r\n']
+    """
+    return start_read_each(fd)
+
+
+cdef Each start_poll_each(object fd, unsigned mask):
+    cdef Shots shots = shots_new(R_COUNT, IORING_OP_POLL_ADD, RM_POLL_MULTISHOT, False)
+    shots.template.fd = fd_of(fd)
+    shots.template.poll32_events = mask
+    shots.template.len = IORING_POLL_ADD_MULTI
+    return each_new(shots)
+
+
+def poll_each(fd, unsigned mask):
+    """Each time that events of `mask` come anew (edges, not levels): those that hold.
+
+    >>> next(iter(poll_each(pipe_in, select.POLLOUT))) == select.POLLOUT
+    True
+    """
+    return start_poll_each(fd, mask)

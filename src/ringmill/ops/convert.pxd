@@ -1,0 +1,16 @@
+"""Arguments of ops, checked; declarations only."""
+from libc.stdint cimport uint64_t
+
+from ringmill.core.op cimport Op
+
+cdef int fd_of(object fd) except -1
+cdef int fd_to_close(object fd) except -1
+cdef int dir_fd_of(object dir_fd) except? -1
+cdef bytes path_of(object path)
+cdef uint64_t offset_of(object offset) except? 0
+cdef unsigned io_size(Py_ssize_t size) noexcept
+cdef unsigned fresh_bytes(Op op, object n) except? 0
+cdef int fresh_message(Op op, object n) except -1
+cdef int ancillary_in(Op op, object size) except -1
+cdef int ancillary_out(Op op, object ancdata) except -1
+cdef int peer_out(Op op, object address) except -1

@@ -1,0 +1,168 @@
+"""Arguments of ops: checked before anything is queued, so that a wrong one leaves nothing behind.
+
+The errors are those of `os` and `socket`: OSError for a descriptor that is none, TypeError,
+ValueError or OverflowError for what could never be right. Knows Python's types; no op by name.
+"""
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.long cimport PyLong_CheckExact
+from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcpy
+
+from ringmill.core.address cimport address_pack
+from ringmill.core.aux cimport (
+    CMSG_DATA, CMSG_FIRSTHDR, CMSG_LEN, CMSG_NXTHDR, CMSG_SPACE, cmsghdr, msghdr,
+    sockaddr_storage,
+)
+from ringmill.core.op cimport Op, hold_aux
+from ringmill.ops.constants cimport AT_FDCWD
+
+import os
+
+cdef extern from "errno.h":
+    enum:
+        EBADF
+
+cdef extern from "Python.h":
+    int PyObject_AsFileDescriptor(object fd) except? -1
+
+# What one read or write moves at most (MAX_RW_COUNT); more is asked for again by the caller.
+cdef Py_ssize_t IO_MAX = 0x7FFFF000
+cdef enum:
+    ANCILLARY_MAX = 1 << 20  # bytes of control data; the kernel's own limit is lower
+
+
+cdef int fd_of(object fd) except -1:
+    """An int, or what fileno() says; EBADF when it is negative, as for one that is closed."""
+    cdef long number
+    if not PyLong_CheckExact(fd):
+        if not hasattr(fd, "fileno"):
+            if not isinstance(fd, int):
+                raise TypeError(
+                    "a file descriptor is an int or an object with a fileno() method, not "
+                    f"{type(fd).__name__}")
+        else:
+            fd = fd.fileno()
+    number = fd
+    if number < 0 or number > 0x7FFFFFFF:
+        raise OSError(EBADF, os.strerror(EBADF))
+    return <int>number
+
+
+cdef int fd_to_close(object fd) except -1:
+    """The descriptor, taken away from a socket object, which would else close it again."""
+    cdef int number = fd_of(fd)
+    detach = getattr(fd, "detach", None)
+    if detach is not None:
+        detach()
+    return number
+
+
+cdef int dir_fd_of(object dir_fd) except? -1:
+    return AT_FDCWD if dir_fd is None else fd_of(dir_fd)
+
+
+cdef bytes path_of(object path):
+    cdef bytes name = os.fsencode(path)
+    if b"\0" in name:
+        raise ValueError("embedded null byte")
+    return name
+
+
+cdef uint64_t offset_of(object offset) except? 0:
+    """Bytes from the beginning; None is -1 to the kernel: the file's own position."""
+    cdef int64_t at
+    if offset is None:
+        return <uint64_t>-1
+    at = offset
+    if at < 0:
+        raise ValueError(f"an offset is 0 or more bytes, or None; not {offset}")
+    return <uint64_t>at
+
+
+cdef unsigned io_size(Py_ssize_t size) noexcept:
+    return <unsigned>(size if size < IO_MAX else IO_MAX)
+
+
+cdef Py_ssize_t size_of(object n) except -1:
+    cdef Py_ssize_t size = n
+    if size < 0:
+        raise ValueError(f"a size is 0 or more bytes, not {n}")
+    return size if size < IO_MAX else IO_MAX
+
+
+cdef unsigned fresh_bytes(Op op, object n) except? 0:
+    """Make the bytes object that the kernel fills."""
+    cdef Py_ssize_t size = size_of(n)
+    op.value = PyBytes_FromStringAndSize(NULL, size)
+    return <unsigned>size
+
+
+cdef int fresh_message(Op op, object n) except -1:
+    cdef msghdr *message
+    cdef Py_ssize_t size = size_of(n)
+    op.value = PyBytes_FromStringAndSize(NULL, size)
+    hold_aux(op)
+    op.aux.net.one.iov_base = PyBytes_AS_STRING(op.value)
+    op.aux.net.one.iov_len = size
+    message = &op.aux.net.msg
+    message.msg_iov = &op.aux.net.one
+    message.msg_iovlen = 1
+    message.msg_name = &op.aux.net.address
+    message.msg_namelen = sizeof(sockaddr_storage)
+    return 0
+
+
+cdef int ancillary_in(Op op, object size) except -1:
+    """Room for `size` bytes of control data, kept by the op."""
+    cdef Py_ssize_t room = size_of(size)
+    cdef bytes memory
+    if room > ANCILLARY_MAX:
+        raise ValueError(f"ancbufsize is at most {ANCILLARY_MAX} bytes, not {size}")
+    if room == 0:
+        return 0
+    memory = PyBytes_FromStringAndSize(NULL, room)
+    op.keep = memory
+    op.aux.net.msg.msg_control = PyBytes_AS_STRING(memory)
+    op.aux.net.msg.msg_controllen = room
+    return 0
+
+
+cdef int ancillary_out(Op op, object ancdata) except -1:
+    """Lay (level, type, data) out as control messages, in memory that the op keeps."""
+    cdef list items = list(ancdata)
+    cdef Py_ssize_t size = 0
+    cdef list pieces = []
+    cdef bytes memory, data
+    cdef msghdr *message = &op.aux.net.msg
+    cdef cmsghdr *c
+    for level, kind, content in items:
+        data = bytes(memoryview(content).cast("B"))
+        pieces.append((level, kind, data))
+        size += CMSG_SPACE(len(data))
+    if not pieces:
+        return 0
+    if size > ANCILLARY_MAX:
+        raise OSError(90, "ancillary data is too long")  # EMSGSIZE
+    memory = b"\0" * size
+    op.keep = memory
+    message.msg_control = PyBytes_AS_STRING(memory)
+    message.msg_controllen = size
+    c = CMSG_FIRSTHDR(message)
+    for level, kind, data in pieces:
+        c.cmsg_level = level
+        c.cmsg_type = kind
+        c.cmsg_len = CMSG_LEN(len(data))
+        memcpy(CMSG_DATA(c), <const char *>data, len(data))
+        c = CMSG_NXTHDR(message, c)
+    return 0
+
+
+cdef int peer_out(Op op, object address) except -1:
+    """Whom to send to, for a socket that is not connected."""
+    if address is None:
+        return 0
+    op.aux.net.msg.msg_namelen = address_pack(address, &op.aux.net.address)
+    op.aux.net.msg.msg_name = &op.aux.net.address
+    op.error = address
+    return 0

@@ -1,0 +1,232 @@
+"""Field kinds: how an argument enters the SQE, and how the soft kernel reads it back.
+
+An annotation in `table.py` is one of these. Each knows its stub type, the Cython that checks it
+(before anything is queued) and fills the SQE, and the C that decodes it. Knows no op by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An argument that goes into one SQE field. `{0}` in the templates is the argument's name."""
+
+    stub: str  # its type for users
+    param: str  # its C type as a Cython parameter
+    check: tuple[str, ...] = ()  # Cython before the push; may raise
+    fd: str = ""  # the expression for sqe.fd, where this argument gives it
+    fill: tuple[str, ...] = ()  # Cython after the push; cannot fail
+    soft: tuple[str, ...] = ()  # C: what the soft row's expression may name
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A result: the case of op_result() that makes it, and what it needs beforehand."""
+
+    stub: str
+    kind: str
+    check: tuple[str, ...] = ()
+    fill: tuple[str, ...] = ()
+    soft: tuple[str, ...] = ()
+
+
+# ── file descriptors ────────────────────────────────────────────────────────────────────────
+
+Fd = Kind(
+    "FileDescriptorLike", "object",
+    check=("cdef int {0}_fd = fd_of({0})",), fd="{0}_fd",
+    soft=("int {0} = sqe->fd;",),
+)
+ClosingFd = Kind(
+    "FileDescriptorLike", "object",
+    check=("cdef int {0}_fd = fd_to_close({0})",), fd="{0}_fd",
+    soft=("int {0} = sqe->fd;",),
+)
+SpliceFd = Kind(
+    "FileDescriptorLike", "object",
+    check=("cdef int {0}_fd = fd_of({0})",),
+    fill=("sqe.splice_fd_in = {0}_fd",),
+    soft=("int {0} = sqe->splice_fd_in;",),
+)
+DirFd = Kind(
+    "int | None", "object",
+    check=("cdef int {0}_fd = dir_fd_of({0})",), fd="{0}_fd",
+    soft=("int {0} = sqe->fd;",),
+)
+
+# ── paths and addresses ─────────────────────────────────────────────────────────────────────
+
+Path = Kind(
+    "StrOrBytesPath", "object",
+    check=("cdef bytes {0}_bytes = path_of({0})", "op.keep = {0}_bytes", "op.error = {0}"),
+    fill=("sqe.addr = <uint64_t><size_t><char *>{0}_bytes",),
+    soft=("const char *{0} = rm_pointer(sqe->addr);",),
+)
+# With an int the empty path is looked up at that descriptor: AT_EMPTY_PATH, set by `flags`.
+PathOrFd = Kind(
+    "FileDescriptorOrPath", "object",
+    check=(
+        "cdef bytes {0}_bytes = b'' if isinstance({0}, int) else path_of({0})",
+        "op.keep = {0}_bytes",
+        "op.error = {0}",
+    ),
+    fill=("sqe.addr = <uint64_t><size_t><char *>{0}_bytes",),
+    soft=("const char *{0} = rm_pointer(sqe->addr);",),
+)
+Address = Kind(
+    "Address", "object",
+    check=(
+        "hold_aux(op)",
+        "op.aux.net.address_len = address_pack({0}, &op.aux.net.address)",
+        "op.error = {0}",
+    ),
+    fill=(
+        "sqe.addr = <uint64_t><size_t>&op.aux.net.address",
+        "sqe.addr2 = op.aux.net.address_len",
+    ),
+    soft=(
+        "const struct sockaddr *{0} = rm_pointer(sqe->addr);",
+        "socklen_t {0}_len = (socklen_t)sqe->addr2;",
+    ),
+)
+
+# ── memory ──────────────────────────────────────────────────────────────────────────────────
+
+Fresh = Kind(  # a size: the bytes object to be filled is made here
+    "int", "object",
+    check=("cdef unsigned {0}_size = fresh_bytes(op, {0})",),
+    fill=(
+        "sqe.addr = <uint64_t><size_t>PyBytes_AS_STRING(op.value)",
+        "sqe.len = {0}_size",
+    ),
+    soft=("void *data = rm_pointer(sqe->addr);", "unsigned {0} = sqe->len;"),
+)
+Into = Kind(
+    "WriteableBuffer", "object",
+    check=("hold_view(op, {0}, True)",),
+    fill=("sqe.addr = <uint64_t><size_t>op.view.buf", "sqe.len = io_size(op.view.len)"),
+    soft=("void *{0} = rm_pointer(sqe->addr);", "unsigned n = sqe->len;"),
+)
+From = Kind(
+    "ReadableBuffer", "object",
+    check=("hold_view(op, {0}, False)",),
+    fill=("sqe.addr = <uint64_t><size_t>op.view.buf", "sqe.len = io_size(op.view.len)"),
+    soft=("const void *{0} = rm_pointer(sqe->addr);", "unsigned n = sqe->len;"),
+)
+IntoMany = Kind(
+    "Iterable[WriteableBuffer]", "object",
+    check=("cdef Views {0}_views = hold_views(op, {0}, True)",),
+    fill=("sqe.addr = <uint64_t><size_t>{0}_views.iov", "sqe.len = {0}_views.count"),
+    soft=("const struct iovec *{0} = rm_pointer(sqe->addr);", "unsigned n = sqe->len;"),
+)
+FromMany = Kind(
+    "Iterable[ReadableBuffer]", "object",
+    check=("cdef Views {0}_views = hold_views(op, {0}, False)",),
+    fill=IntoMany.fill, soft=IntoMany.soft,
+)
+
+# ── messages: one msghdr, filled by several arguments ───────────────────────────────────────
+
+Parts = Kind(  # what sendmsg sends; makes the msghdr, so it stands before the next two
+    "Iterable[ReadableBuffer]", "object",
+    check=(
+        "cdef Views {0}_views = hold_views(op, {0}, False)",
+        "hold_aux(op)",
+        "op.aux.net.msg.msg_iov = {0}_views.iov",
+        "op.aux.net.msg.msg_iovlen = {0}_views.count",
+    ),
+    fill=("sqe.addr = <uint64_t><size_t>&op.aux.net.msg", "sqe.len = 1"),
+    soft=("struct msghdr *message = rm_pointer(sqe->addr);",),
+)
+Ancillary = Kind(
+    "Iterable[tuple[int, int, ReadableBuffer]]", "object",
+    check=("ancillary_out(op, {0})",),
+)
+Peer = Kind("Address | None", "object", check=("peer_out(op, {0})",))
+MessageSize = Kind(  # what recvmsg receives into; makes the msghdr
+    "int", "object",
+    check=("fresh_message(op, {0})",),
+    fill=("sqe.addr = <uint64_t><size_t>&op.aux.net.msg", "sqe.len = 1"),
+    soft=("struct msghdr *message = rm_pointer(sqe->addr);",),
+)
+AncillaryRoom = Kind("int", "object", check=("ancillary_in(op, {0})",))
+
+# ── numbers ─────────────────────────────────────────────────────────────────────────────────
+
+
+def Number(field: str, c_type: str = "unsigned", also: str = "") -> Kind:  # noqa: N802
+    """An integer as it is; `also` is or-ed in (flags that ringmill always wants)."""
+    return Kind(
+        "int", c_type,
+        fill=(f"sqe.{field} = {{0}}" + (f" | {also}" if also else ""),),
+        soft=(f"{c_type} {{0}} = ({c_type})sqe->{field};",),
+    )
+
+
+def NumberAsFd(c_type: str = "int") -> Kind:  # noqa: N802
+    """A number that io_uring wants in the fd field (a socket's family, a process id)."""
+    return Kind("int", c_type, fd="{0}", soft=(f"{c_type} {{0}} = sqe->fd;",))
+
+
+def Offset(field: str = "off") -> Kind:  # noqa: N802
+    """A position in bytes, 0 to 2**63 - 1; None is the file's own position."""
+    return Kind(
+        "int | None", "object",
+        check=("cdef uint64_t {0}_at = offset_of({0})",),
+        fill=(f"sqe.{field} = {{0}}_at",),
+        soft=(f"uint64_t {{0}} = sqe->{field};",),
+    )
+
+
+def Bit(field: str, constant: str, *, unless: bool = False) -> Kind:  # noqa: N802
+    """A bool that sets `constant` in `field`, when true (or `unless` it is)."""
+    condition = "not {0}" if unless else "{0}"
+    negated = "!" if unless else "!!"
+    return Kind(
+        "bool", "bint",
+        fill=(f"if {condition}:", f"    sqe.{field} |= {constant}"),
+        soft=(f"bool {{0}} = {negated}(sqe->{field} & {constant});",),
+    )
+
+
+# ── outcomes ────────────────────────────────────────────────────────────────────────────────
+
+Nothing = Outcome("None", "R_NOTHING")
+Count = Outcome("int", "R_COUNT")
+Data = Outcome("bytes", "R_DATA")
+NewFd = Outcome("int", "R_FD")
+Accepted = Outcome(
+    "tuple[socket.socket, Any]", "R_ACCEPT",
+    check=("hold_aux(op)", "op.aux.net.address_len = sizeof(sockaddr_storage)", "op.keep = sock"),
+    fill=(
+        "sqe.addr = <uint64_t><size_t>&op.aux.net.address",
+        "sqe.addr2 = <uint64_t><size_t>&op.aux.net.address_len",
+    ),
+    soft=(
+        "struct sockaddr *address = rm_pointer(sqe->addr);",
+        "socklen_t *address_len = rm_pointer(sqe->addr2);",
+    ),
+)
+NewSocket = Outcome("socket.socket", "R_SOCKET", check=("op.keep = (family, type, proto)",))
+Stat = Outcome(
+    "os.stat_result", "R_STAT",
+    check=("hold_aux(op)",),
+    fill=("sqe.addr2 = <uint64_t><size_t>&op.aux.stx", "sqe.len = STATX_BASIC_STATS"),
+    soft=("struct statx *out = rm_pointer(sqe->addr2);", "unsigned mask = sqe->len;",
+          "int flags = (int)sqe->statx_flags;"),
+)
+Message = Outcome("tuple[bytes, list[tuple[int, int, bytes]], int, Any]", "R_MESSAGE")
+Waited = Outcome(
+    "os.waitid_result | None", "R_WAITID",
+    check=("hold_aux(op)",),
+    fill=("sqe.addr2 = <uint64_t><size_t>&op.aux.info",),
+    soft=("siginfo_t *info = rm_pointer(sqe->addr2);",),
+)
+
+# ── outcomes of ops with many results ───────────────────────────────────────────────────────
+
+Sockets = Outcome("socket.socket", "R_ACCEPT")
+Pieces = Outcome("bytes", "R_DATA")
+Masks = Outcome("int", "R_COUNT")

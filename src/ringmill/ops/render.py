@@ -1,0 +1,252 @@
+"""The shapes of the generated files: entries in, text out. Knows no paths but its own table's."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+
+from ringmill.ops.entry import Argument, Entry
+
+MADE = "Generated from ops/table.py by ops/generate.py; edit there."
+
+PYX_HEAD = f'''"""The awaitable ops: each function fills an SQE and returns its Op at once.
+
+{MADE}
+"""
+from cpython.bytes cimport PyBytes_AS_STRING
+from libc.stdint cimport uint64_t
+
+from ringmill.core.address cimport address_pack
+from ringmill.core.aux cimport sockaddr_storage
+from ringmill.core.each cimport Each, Shots, each_new, shots_new
+from ringmill.core.op cimport *
+from ringmill.core.ring cimport *
+from ringmill.core.views cimport Views
+from ringmill.ops.constants cimport *
+from ringmill.ops.convert cimport *
+
+import socket as _socket
+'''
+
+CALL_HEAD = f'''"""The calls: start, then wait, in a fiber or a plain script.
+
+{MADE}
+"""
+from ringmill.face.fiber cimport each_call, wait
+from ringmill.ops.aio cimport *
+
+import socket as _socket
+'''
+
+STUB_HEAD = f'''# {MADE}
+import os
+import socket as _socket
+from _typeshed import FileDescriptorLike, FileDescriptorOrPath, ReadableBuffer
+from _typeshed import StrOrBytesPath, WriteableBuffer
+from collections.abc import Iterable
+from typing import Any
+{{extra}}
+Address = tuple[str, int] | tuple[str, int, int] | tuple[str, int, int, int] | str | bytes
+'''
+
+C_HEAD = f"""/* How the soft kernel executes each opcode. {MADE} */
+#include "soft_row.h"
+
+#include "soft_calls.h"
+
+static inline void *rm_pointer(uint64_t address) {{ return (void *)(uintptr_t)address; }}
+"""
+
+
+def _default(argument: Argument) -> str:
+    if argument.required:
+        return ""
+    value = argument.default
+    # An enum member (socket.AF_INET) is written by name, for the reader of help().
+    text = f"_socket.{value.name}" if hasattr(value, "name") else repr(value)
+    return text
+
+
+def _signature(entry: Entry, spell: Callable[[Argument], str]) -> str:
+    parts: list[str] = []
+    starred = False
+    for argument in entry.arguments:
+        if argument.keyword_only and not starred:
+            parts.append("*")
+            starred = True
+        parts.append(spell(argument))
+    return ", ".join(parts)
+
+
+def _spell_def(argument: Argument) -> str:
+    c_type = "" if argument.kind.param == "object" else argument.kind.param + " "
+    default = "" if argument.required else f"={_default(argument)}"
+    return f"{c_type}{argument.name}{default}"
+
+
+def _spell_stub(argument: Argument) -> str:
+    default = "" if argument.required else f" = {_default(argument)}"
+    return f"{argument.name}: {argument.kind.stub}{default}"
+
+
+def _cdef(entry: Entry) -> str:
+    result = "Each" if entry.many else "Op"
+    arguments = ", ".join(f"{a.kind.param} {a.name}" for a in entry.arguments)
+    return f"cdef {result} start_{entry.name}({arguments})"
+
+
+def _passed(entry: Entry) -> str:
+    return ", ".join(a.name for a in entry.arguments)
+
+
+def _lines(templates: Iterable[str], name: str) -> list[str]:
+    return [f"    {line.format(name)}" for line in templates]
+
+
+def _doc(entry: Entry) -> str:
+    return "\n".join(f"    {line}".rstrip() for line in f'"""{entry.doc}\n"""'.splitlines())
+
+
+def _start(entry: Entry) -> list[str]:
+    """The body of start_x: check, push, fill. Nothing can fail after the push."""
+    fd = next((a.kind.fd.format(a.name) for a in entry.arguments if a.kind.fd), "-1")
+    body = [f"    {line}" for line in entry.prepare]
+    body += [f"    cdef Op op = op_new({entry.outcome.kind})"]
+    if entry.shielded:
+        body[-1] = f"    cdef Op op = op_new_shielded({entry.outcome.kind})"
+    for argument in entry.arguments:
+        body += _lines(argument.kind.check, argument.name)
+    body += _lines(entry.outcome.check, "")
+    body += [f"    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_{entry.opcode}, {fd})"]
+    for argument in entry.arguments:
+        body += _lines(argument.kind.fill, argument.name)
+    body += _lines(entry.outcome.fill, "")
+    body += [f"    {line}" for line in entry.finish]
+    return [*body, "    return op"]
+
+
+def _start_many(entry: Entry) -> list[str]:
+    fd = next(a.name for a in entry.arguments if a.kind.fd)
+    return [
+        f"    cdef Shots shots = shots_new({entry.outcome.kind}, IORING_OP_{entry.opcode}, "
+        f"{entry.behaviour}, {entry.group})",
+        f"    shots.template.fd = fd_of({fd})",
+        *(f"    {line}" for line in entry.finish),
+        "    return each_new(shots)",
+    ]
+
+
+def aio_pyx(entries: Iterable[Entry]) -> str:
+    out = [PYX_HEAD]
+    for entry in entries:
+        body = _start_many(entry) if entry.many else _start(entry)
+        out += [
+            "", f"{_cdef(entry)}:", *body, "", "",
+            f"def {entry.name}({_signature(entry, _spell_def)}):",
+            _doc(entry), f"    return start_{entry.name}({_passed(entry)})", "",
+        ]
+    return "\n".join(out)
+
+
+def aio_pxd(entries: Iterable[Entry]) -> str:
+    head = [f'"""The ops for other modules to start. {MADE}"""',
+            "from ringmill.core.each cimport Each", "from ringmill.core.op cimport Op", ""]
+    return "\n".join([*head, *(_cdef(e) for e in entries), ""])
+
+
+def call_pyx(entries: Iterable[Entry]) -> str:
+    out = [CALL_HEAD]
+    for entry in entries:
+        verb = "each_call" if entry.many else "wait"
+        out += [
+            "", f"def {entry.name}({_signature(entry, _spell_def)}):", _doc(entry),
+            f"    return {verb}(start_{entry.name}({_passed(entry)}))", "",
+        ]
+    return "\n".join(out)
+
+
+def _stub(entries: Iterable[Entry], extra: str, one: str, many: str) -> str:
+    out = [STUB_HEAD.format(extra=extra).rstrip(), ""]
+    for entry in entries:
+        # The table's own names (open, socket …) would hide the modules that the types come from.
+        result = (many if entry.many else one).format(entry.outcome.stub)
+        result = result.replace("socket.socket", "_socket.socket")
+        out.append(f"def {entry.name}({_signature(entry, _spell_stub)}) -> {result}: ...")
+    return "\n".join([*out, ""])
+
+
+def aio_pyi(entries: Iterable[Entry]) -> str:
+    return _stub(entries, "\nfrom ringmill.core.each import Each\nfrom ringmill.core.op import Op\n",
+                 "Op[{0}]", "Each[{0}]")
+
+
+def call_pyi(entries: Iterable[Entry]) -> str:
+    return _stub(entries, "\nfrom ringmill.face.fiber import EachCall\n", "{0}", "EachCall[{0}]")
+
+
+def soft_rows(entries: Iterable[Entry]) -> str:
+    out = [C_HEAD]
+    rows = []
+    for entry in entries:
+        if entry.soft is None:
+            continue
+        name = f"run_{entry.name}"
+        out += [f"static int {name}(const struct io_uring_sqe *sqe, bool nowait) {{"]
+        declared = [line.format(a.name) for a in entry.arguments for line in a.kind.soft]
+        declared += list(entry.outcome.soft)
+        used = [d for d in declared if _names(d, entry.soft.expression)]
+        out += [f"    {line}" for line in used]
+        unused = [n for n in ("sqe", "nowait") if not _used(n, [*used, entry.soft.expression])]
+        out += [f"    (void){n};" for n in unused]
+        out += [f"    return {entry.soft.expression};", "}", ""]
+        rows.append(f"    [IORING_OP_{entry.opcode}] = {{{entry.soft.how}, {name}}},")
+    out += ["const struct rm_soft_row rm_soft_rows[RM_OPCODES] = {", *rows, "};", ""]
+    return "\n".join(out)
+
+
+def _used(name: str, texts: Iterable[str]) -> bool:
+    import re
+
+    return any(re.search(rf"\b{name}\b", text) for text in texts)
+
+
+def _names(declaration: str, expression: str) -> bool:
+    """Does the expression use what this C declaration declares?"""
+    variable = declaration.split("=")[0].split()[-1].lstrip("*")
+    return _used(variable, [expression])
+
+
+def manual(entries: Iterable[Entry]) -> str:
+    out = [f"<!-- {MADE} -->", "# The ops", "",
+           "Each is a call, `ringmill.NAME(…)`, and an awaitable op, `ringmill.aio.NAME(…)`.",
+           "Iterators are used with `for` and `async for`.", ""]
+    for entry in entries:
+        kind = "iterator of " if entry.many else ""
+        out += [f"## {entry.name}", "", "```python",
+                f"{entry.name}({_signature(entry, _spell_stub)}) -> {kind}{entry.outcome.stub}",
+                "```", "", entry.doc.split(">>>")[0].strip(), "",
+                "```python", *(_example(entry)), "```", "",
+                f"`IORING_OP_{entry.opcode}`"
+                + (f"; soft kernel: {_how(entry)}." if entry.soft else "."), ""]
+    return "\n".join(out)
+
+
+def _example(entry: Entry) -> list[str]:
+    return inspect.cleandoc(">>>" + entry.doc.split(">>>", 1)[1]).splitlines()
+
+
+def _how(entry: Entry) -> str:
+    return {"RM_AT_ONCE": "at once", "RM_WHEN_READABLE": "when readable",
+            "RM_WHEN_WRITABLE": "when writable", "RM_IN_WORKER": "in a worker",
+            "RM_IN_OWN_WORKER": "in a worker of its own"}[entry.soft.how if entry.soft else ""]
+
+
+RENDERERS = {
+    "src/ringmill/ops/aio.pyx": aio_pyx,
+    "src/ringmill/ops/aio.pxd": aio_pxd,
+    "src/ringmill/ops/aio.pyi": aio_pyi,
+    "src/ringmill/face/call.pyx": call_pyx,
+    "src/ringmill/face/call.pyi": call_pyi,
+    "src/ringmill/ring/soft_rows.c": soft_rows,
+    "docs/ops.md": manual,
+}

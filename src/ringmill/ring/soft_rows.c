@@ -1,0 +1,203 @@
+/* How the soft kernel executes each opcode. Generated from ops/table.py by ops/generate.py; edit there. */
+#include "soft_row.h"
+
+#include "soft_calls.h"
+
+static inline void *rm_pointer(uint64_t address) { return (void *)(uintptr_t)address; }
+
+static int run_nop(const struct io_uring_sqe *sqe, bool nowait) {
+    (void)sqe;
+    (void)nowait;
+    return 0;
+}
+
+static int run_open(const struct io_uring_sqe *sqe, bool nowait) {
+    const char *path = rm_pointer(sqe->addr);
+    unsigned flags = (unsigned)sqe->open_flags;
+    unsigned mode = (unsigned)sqe->len;
+    int dir_fd = sqe->fd;
+    (void)nowait;
+    return rm_do_openat(dir_fd, path, (int)flags, mode);
+}
+
+static int run_close(const struct io_uring_sqe *sqe, bool nowait) {
+    int fd = sqe->fd;
+    (void)nowait;
+    return rm_do_close(fd);
+}
+
+static int run_read(const struct io_uring_sqe *sqe, bool nowait) {
+    int fd = sqe->fd;
+    void *data = rm_pointer(sqe->addr);
+    unsigned n = sqe->len;
+    uint64_t offset = sqe->off;
+    return rm_do_read(fd, data, n, offset, nowait);
+}
+
+static int run_readv(const struct io_uring_sqe *sqe, bool nowait) {
+    int fd = sqe->fd;
+    const struct iovec *buffers = rm_pointer(sqe->addr);
+    unsigned n = sqe->len;
+    uint64_t offset = sqe->off;
+    return rm_do_readv(fd, buffers, n, offset, nowait);
+}
+
+static int run_write(const struct io_uring_sqe *sqe, bool nowait) {
+    int fd = sqe->fd;
+    const void *data = rm_pointer(sqe->addr);
+    unsigned n = sqe->len;
+    uint64_t offset = sqe->off;
+    return rm_do_write(fd, data, n, offset, nowait);
+}
+
+static int run_writev(const struct io_uring_sqe *sqe, bool nowait) {
+    int fd = sqe->fd;
+    const struct iovec *buffers = rm_pointer(sqe->addr);
+    unsigned n = sqe->len;
+    uint64_t offset = sqe->off;
+    return rm_do_writev(fd, buffers, n, offset, nowait);
+}
+
+static int run_fsync(const struct io_uring_sqe *sqe, bool nowait) {
+    int fd = sqe->fd;
+    bool datasync = !!(sqe->fsync_flags & IORING_FSYNC_DATASYNC);
+    (void)nowait;
+    return rm_result(datasync ? fdatasync(fd) : fsync(fd));
+}
+
+static int run_stat(const struct io_uring_sqe *sqe, bool nowait) {
+    const char *path = rm_pointer(sqe->addr);
+    int dir_fd = sqe->fd;
+    struct statx *out = rm_pointer(sqe->addr2);
+    unsigned mask = sqe->len;
+    int flags = (int)sqe->statx_flags;
+    (void)nowait;
+    return rm_do_statx(dir_fd, path, flags, mask, out);
+}
+
+static int run_splice(const struct io_uring_sqe *sqe, bool nowait) {
+    int source = sqe->splice_fd_in;
+    int target = sqe->fd;
+    unsigned n = (unsigned)sqe->len;
+    uint64_t offset_source = sqe->splice_off_in;
+    uint64_t offset_target = sqe->off;
+    unsigned flags = (unsigned)sqe->splice_flags;
+    return rm_do_splice(source, (int64_t)offset_source, target, (int64_t)offset_target, n, flags, nowait);
+}
+
+static int run_tee(const struct io_uring_sqe *sqe, bool nowait) {
+    int source = sqe->splice_fd_in;
+    int target = sqe->fd;
+    unsigned n = (unsigned)sqe->len;
+    unsigned flags = (unsigned)sqe->splice_flags;
+    return rm_do_tee(source, target, n, flags, nowait);
+}
+
+static int run_socket(const struct io_uring_sqe *sqe, bool nowait) {
+    int family = sqe->fd;
+    unsigned type = (unsigned)sqe->off;
+    int proto = (int)sqe->len;
+    (void)nowait;
+    return rm_result(socket(family, (int)type, proto));
+}
+
+static int run_bind(const struct io_uring_sqe *sqe, bool nowait) {
+    int sock = sqe->fd;
+    const struct sockaddr *address = rm_pointer(sqe->addr);
+    socklen_t address_len = (socklen_t)sqe->addr2;
+    (void)nowait;
+    return rm_result(bind(sock, address, address_len));
+}
+
+static int run_listen(const struct io_uring_sqe *sqe, bool nowait) {
+    int sock = sqe->fd;
+    int backlog = (int)sqe->len;
+    (void)nowait;
+    return rm_result(listen(sock, backlog));
+}
+
+static int run_accept(const struct io_uring_sqe *sqe, bool nowait) {
+    int sock = sqe->fd;
+    unsigned flags = (unsigned)sqe->accept_flags;
+    struct sockaddr *address = rm_pointer(sqe->addr);
+    socklen_t *address_len = rm_pointer(sqe->addr2);
+    return rm_do_accept(sock, address, address_len, (int)flags, nowait);
+}
+
+static int run_connect(const struct io_uring_sqe *sqe, bool nowait) {
+    int sock = sqe->fd;
+    const struct sockaddr *address = rm_pointer(sqe->addr);
+    socklen_t address_len = (socklen_t)sqe->addr2;
+    return rm_do_connect(sock, address, address_len, nowait);
+}
+
+static int run_recv(const struct io_uring_sqe *sqe, bool nowait) {
+    int sock = sqe->fd;
+    void *data = rm_pointer(sqe->addr);
+    unsigned n = sqe->len;
+    unsigned flags = (unsigned)sqe->msg_flags;
+    return rm_do_recv(sock, data, n, (int)flags, nowait);
+}
+
+static int run_send(const struct io_uring_sqe *sqe, bool nowait) {
+    int sock = sqe->fd;
+    const void *data = rm_pointer(sqe->addr);
+    unsigned n = sqe->len;
+    unsigned flags = (unsigned)sqe->msg_flags;
+    return rm_do_send(sock, data, n, (int)flags, nowait);
+}
+
+static int run_sendmsg(const struct io_uring_sqe *sqe, bool nowait) {
+    int sock = sqe->fd;
+    struct msghdr *message = rm_pointer(sqe->addr);
+    unsigned flags = (unsigned)sqe->msg_flags;
+    return rm_do_sendmsg(sock, message, (int)flags, nowait);
+}
+
+static int run_recvmsg(const struct io_uring_sqe *sqe, bool nowait) {
+    int sock = sqe->fd;
+    struct msghdr *message = rm_pointer(sqe->addr);
+    unsigned flags = (unsigned)sqe->msg_flags;
+    return rm_do_recvmsg(sock, message, (int)flags, nowait);
+}
+
+static int run_shutdown(const struct io_uring_sqe *sqe, bool nowait) {
+    int sock = sqe->fd;
+    int how = (int)sqe->len;
+    (void)nowait;
+    return rm_result(shutdown(sock, how));
+}
+
+static int run_waitid(const struct io_uring_sqe *sqe, bool nowait) {
+    unsigned idtype = (unsigned)sqe->len;
+    int id = sqe->fd;
+    unsigned options = (unsigned)sqe->file_index;
+    siginfo_t *info = rm_pointer(sqe->addr2);
+    (void)nowait;
+    return rm_do_waitid((int)idtype, id, info, (int)options);
+}
+
+const struct rm_soft_row rm_soft_rows[RM_OPCODES] = {
+    [IORING_OP_NOP] = {RM_AT_ONCE, run_nop},
+    [IORING_OP_OPENAT] = {RM_IN_OWN_WORKER, run_open},
+    [IORING_OP_CLOSE] = {RM_AT_ONCE, run_close},
+    [IORING_OP_READ] = {RM_WHEN_READABLE, run_read},
+    [IORING_OP_READV] = {RM_WHEN_READABLE, run_readv},
+    [IORING_OP_WRITE] = {RM_WHEN_WRITABLE, run_write},
+    [IORING_OP_WRITEV] = {RM_WHEN_WRITABLE, run_writev},
+    [IORING_OP_FSYNC] = {RM_IN_WORKER, run_fsync},
+    [IORING_OP_STATX] = {RM_IN_WORKER, run_stat},
+    [IORING_OP_SPLICE] = {RM_IN_OWN_WORKER, run_splice},
+    [IORING_OP_TEE] = {RM_IN_OWN_WORKER, run_tee},
+    [IORING_OP_SOCKET] = {RM_AT_ONCE, run_socket},
+    [IORING_OP_BIND] = {RM_AT_ONCE, run_bind},
+    [IORING_OP_LISTEN] = {RM_AT_ONCE, run_listen},
+    [IORING_OP_ACCEPT] = {RM_WHEN_READABLE, run_accept},
+    [IORING_OP_CONNECT] = {RM_WHEN_WRITABLE, run_connect},
+    [IORING_OP_RECV] = {RM_WHEN_READABLE, run_recv},
+    [IORING_OP_SEND] = {RM_WHEN_WRITABLE, run_send},
+    [IORING_OP_SENDMSG] = {RM_WHEN_WRITABLE, run_sendmsg},
+    [IORING_OP_RECVMSG] = {RM_WHEN_READABLE, run_recvmsg},
+    [IORING_OP_SHUTDOWN] = {RM_AT_ONCE, run_shutdown},
+    [IORING_OP_WAITID] = {RM_IN_OWN_WORKER, run_waitid},
+};
