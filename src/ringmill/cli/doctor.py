@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import resource
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
@@ -55,10 +55,26 @@ def examine() -> dict[str, Any]:
             "open_files": limit(resource.RLIMIT_NOFILE),
         },
         "setup_flags": dict(probe["setup_flags"]),
-        "features": dict(probe["features"]),
-        "opcodes": dict(probe["opcodes"]),
-        "masked": list(probe["masked"]),
+        "features": states(probe, "features"),
+        "opcodes": states(probe, "opcodes"),
+        "masked": masked(probe["masked"]),
     }
+
+
+def states(probe: Mapping[str, Any], kind: str) -> dict[str, str]:
+    """State by name. What the soft kernel has, it has by emulation."""
+    soft = probe["kernel"] == "soft"
+    return {
+        name: "emulated" if soft and state == "present" else state
+        for name, state in probe[kind].items()
+    }
+
+
+def masked(what: Mapping[str, object] | Iterable[str]) -> list[str]:
+    """What RINGMILL_DISABLE hides: names, or kinds of which something is hidden."""
+    if isinstance(what, Mapping):
+        return [kind for kind, hidden in what.items() if hidden]
+    return list(what)
 
 
 def limit(which: int) -> dict[str, int | None]:
