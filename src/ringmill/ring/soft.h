@@ -83,23 +83,23 @@ struct soft_req {
     struct soft_list by_id;      /* soft->table */
     struct soft_list by_file;    /* soft_file.waiters or .jobs */
     struct soft_list all;        /* soft->parked */
-    struct soft_list line;       /* soft->again, ->starts, ->counted, ->backlog … or a crew's queue */
+    struct soft_list line; /* soft->again, ->starts, ->counted, ->backlog … or a crew's queue */
     struct soft_file *file;
-    struct soft_req *chain;      /* runs after this one */
-    struct soft_req *timeout;    /* LINK_TIMEOUT that is armed for this one */
-    struct soft_req *target;     /* of a LINK_TIMEOUT */
-    void *more;                  /* advanced copy of an iovec or msghdr, or NULL */
-    int64_t deadline_ns;         /* CLOCK_MONOTONIC */
-    int64_t interval_ns;         /* as the program gave it */
+    struct soft_req *chain; /* runs after this one */
+    struct soft_req *timeout; /* LINK_TIMEOUT that is armed for this one */
+    struct soft_req *target; /* of a LINK_TIMEOUT */
+    void *more; /* advanced copy of an iovec or msghdr, or NULL */
+    int64_t deadline_ns; /* CLOCK_MONOTONIC */
+    int64_t interval_ns; /* as the program gave it */
     uint32_t heap_index;
-    uint32_t sequence;           /* a counted TIMEOUT ends when as many CQEs were posted */
-    uint32_t want;               /* EPOLLIN … */
-    uint32_t asked;              /* bytes: less means a short transfer */
-    uint32_t done;               /* bytes of it that earlier calls moved */
+    uint32_t sequence; /* a counted TIMEOUT ends when as many CQEs were posted */
+    uint32_t want; /* EPOLLIN … */
+    uint32_t asked; /* bytes: less means a short transfer */
+    uint32_t done; /* bytes of it that earlier calls moved */
     int res;
     uint32_t cflags;
     uint8_t state, bits, place, crew;
-    uint8_t cancelled;           /* asked for while it runs; workers read it, so atomically */
+    uint8_t cancelled; /* asked for while it runs; workers read it, so atomically */
 };
 
 struct soft_group {
@@ -121,11 +121,11 @@ struct soft_work {
     pthread_mutex_t lock; /* guards everything here */
     struct soft_crew crews[SOFT_CREWS];
     struct soft_list workers; /* alive */
-    struct soft_list ended;   /* to be joined */
-    struct soft_list done;    /* requests whose call came back */
-    pthread_cond_t idle;      /* nothing runs any more: close waits for it */
+    struct soft_list ended; /* to be joined */
+    struct soft_list done; /* requests whose call came back */
+    pthread_cond_t idle; /* nothing runs any more: close waits for it */
     unsigned running;
-    unsigned *taskrun;        /* the SQ flags: TASKRUN while `done` is not empty */
+    unsigned *taskrun; /* the SQ flags: TASKRUN while `done` is not empty */
     int kick_fd;
     bool begun, stop;
 };
@@ -138,18 +138,18 @@ struct soft {
     int epoll_fd, kick_fd, timer_fd; /* timer_fd: -1 until a timer is wanted from outside */
     int64_t timer_armed_ns;
     uint32_t behaviours;
-    bool no_pwait2;                  /* epoll_pwait2 (5.11) is missing: milliseconds */
+    bool no_pwait2; /* epoll_pwait2 (5.11) is missing: milliseconds */
     /* requests */
-    struct soft_req *free;           /* through ->chain */
+    struct soft_req *free; /* through ->chain */
     struct soft_slab *slabs;
-    struct soft_list *table;         /* by user_data */
+    struct soft_list *table; /* by user_data */
     unsigned table_size, table_used;
-    struct soft_list parked;         /* WAITING, WORKING, TIMED */
-    struct soft_list starts;         /* successors in a chain: started by a loop, not by recursion */
+    struct soft_list parked; /* WAITING, WORKING, TIMED */
+    struct soft_list starts; /* successors in a chain: started by a loop, not by recursion */
     struct soft_list again, counted, backlog;
-    struct soft_list condemned;      /* cancelled, to be told after the op that cancelled them */
-    uint32_t posted;                 /* CQEs that count for counted timeouts */
-    unsigned nudging;                /* calls that were asked to stop and have not yet */
+    struct soft_list condemned; /* cancelled, to be told after the op that cancelled them */
+    uint32_t posted; /* CQEs that count for counted timeouts */
+    unsigned nudging; /* calls that were asked to stop and have not yet */
     /* fds */
     struct soft_file **files;
     unsigned files_size;
@@ -179,8 +179,8 @@ static inline void soft_list_del(struct soft_list *item) {
     soft_list_init(item);
 }
 /* Safe when the body takes `item` out; not when it takes the next one out. */
-#define SOFT_EACH(item, next_, list)                                                              \
-    for (struct soft_list *item = (list)->next, *next_ = item->next; item != (list);             \
+#define SOFT_EACH(item, next_, list)                                                               \
+    for (struct soft_list *item = (list)->next, *next_ = item->next; item != (list);               \
          item = next_, next_ = item->next)
 #define SOFT_OF(type, field, item) ((type *)((char *)(item) - offsetof(type, field)))
 
@@ -189,7 +189,8 @@ int soft_memory_init(struct soft *s);
 void soft_memory_free(struct soft *s);
 struct soft_req *soft_new(struct soft *s);
 void soft_free(struct soft *s, struct soft_req *r);
-void soft_park(struct soft *s, struct soft_req *r, enum soft_state state); /* can be cancelled now */
+void soft_park(struct soft *s, struct soft_req *r,
+               enum soft_state state); /* can be cancelled now */
 void soft_unpark(struct soft *s, struct soft_req *r);
 struct soft_list *soft_bucket(struct soft *s, uint64_t user_data);
 struct soft_file *soft_file_of(struct soft *s, int fd); /* NULL: out of memory */
@@ -199,7 +200,7 @@ int64_t soft_now_ns(void);
 /* soft_cq.c */
 bool soft_post(struct soft *s, uint64_t user_data, int res, uint32_t cflags); /* false: no room */
 void soft_deliver(struct soft *s, struct soft_req *r); /* the last CQE; frees r, now or later */
-void soft_flush(struct soft *s);                       /* backlog into the ring */
+void soft_flush(struct soft *s); /* backlog into the ring */
 static inline unsigned soft_ready_count(const struct soft *s) {
     return s->cq_tail - rm_load(&s->cq_head);
 }
@@ -220,14 +221,14 @@ bool soft_shoot(struct soft *s, struct soft_req *r); /* false: nothing there */
 void soft_again(struct soft *s);
 void soft_hand_over(struct soft *s, struct soft_req *r, enum soft_crew_id crew);
 uint32_t soft_asked(const struct io_uring_sqe *sqe); /* bytes, or 0 when it moves none */
-bool soft_has_file(uint8_t opcode);                  /* is sqe->fd what the op is about? */
+bool soft_has_file(uint8_t opcode); /* is sqe->fd what the op is about? */
 
 /* soft_wait.c */
 /* Wait. 1: the registration is new, so what is ready now will be told; 0: only what becomes ready
  * from now on; -EPERM: epoll refuses this file. */
 int soft_watch(struct soft *s, struct soft_req *r);
-void soft_forsake(struct soft *s, int fd);          /* the fd is being closed */
-int soft_watch_kick(struct soft *s, int fd);        /* only to be woken */
+void soft_forsake(struct soft *s, int fd); /* the fd is being closed */
+int soft_watch_kick(struct soft *s, int fd); /* only to be woken */
 int soft_poll_events(struct soft *s, int64_t timeout_ns);
 
 /* soft_poll.c */

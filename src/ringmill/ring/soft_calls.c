@@ -8,15 +8,13 @@
 #include <time.h>
 
 /* Is it ready this moment? */
-static bool ready(int fd, short events)
-{
+static bool ready(int fd, short events) {
     struct pollfd p = {.fd = fd, .events = events};
     return poll(&p, 1, 0) != 0; /* an error is for the call itself to tell */
 }
 
 /* Until it is ready. 0, or -EINTR: the worker looks whether it was cancelled and calls again. */
-static int until_ready(int fd, short events)
-{
+static int until_ready(int fd, short events) {
     struct pollfd p = {.fd = fd, .events = events};
     return poll(&p, 1, -1) < 0 ? -errno : 0;
 }
@@ -25,8 +23,7 @@ static int until_ready(int fd, short events)
 
 typedef ssize_t vector_call(int, const struct iovec *, int, off_t, int);
 
-static bool is_disk(int fd)
-{
+static bool is_disk(int fd) {
     struct stat st;
     return fstat(fd, &st) == 0
            && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode));
@@ -34,55 +31,45 @@ static bool is_disk(int fd)
 
 /* Files without the notion of a position refuse an offset; io_uring ignores it there. */
 static ssize_t positioned(vector_call *call, int fd, const struct iovec *iov, unsigned n,
-                          uint64_t off, int flags)
-{
+                          uint64_t off, int flags) {
     ssize_t r = call(fd, iov, (int)n, (off_t)off, flags);
-    if (r < 0 && errno == ESPIPE && off != UINT64_MAX)
-        r = call(fd, iov, (int)n, -1, flags);
+    if (r < 0 && errno == ESPIPE && off != UINT64_MAX) r = call(fd, iov, (int)n, -1, flags);
     return r;
 }
 
 static int transfer(vector_call *call, short events, int fd, const struct iovec *iov, unsigned n,
-                    uint64_t off, bool nowait)
-{
+                    uint64_t off, bool nowait) {
     ssize_t r;
     if (!nowait) {
         while ((r = positioned(call, fd, iov, n, off, 0)) < 0 && errno == EAGAIN) {
             int err = until_ready(fd, events);
-            if (err < 0)
-                return err;
+            if (err < 0) return err;
         }
         return rm_result(r);
     }
     r = positioned(call, fd, iov, n, off, RWF_NOWAIT);
-    if (r >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL))
-        return rm_result(r);
+    if (r >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)) return rm_result(r);
     /* This file or this kernel knows no RWF_NOWAIT (terminals, timerfd, some file systems). A disk
      * always says that it is ready and then takes its time, so that is for a worker; of the rest
      * poll tells the truth, as long as nobody else reads there. */
-    if (is_disk(fd) || !ready(fd, events))
-        return -EAGAIN;
+    if (is_disk(fd) || !ready(fd, events)) return -EAGAIN;
     return rm_result(positioned(call, fd, iov, n, off, 0));
 }
 
-int rm_do_readv(int fd, const struct iovec *iov, unsigned n, uint64_t off, bool nowait)
-{
+int rm_do_readv(int fd, const struct iovec *iov, unsigned n, uint64_t off, bool nowait) {
     return transfer(preadv2, POLLIN, fd, iov, n, off, nowait);
 }
 
-int rm_do_writev(int fd, const struct iovec *iov, unsigned n, uint64_t off, bool nowait)
-{
+int rm_do_writev(int fd, const struct iovec *iov, unsigned n, uint64_t off, bool nowait) {
     return transfer(pwritev2, POLLOUT, fd, iov, n, off, nowait);
 }
 
-int rm_do_read(int fd, void *buf, unsigned len, uint64_t off, bool nowait)
-{
+int rm_do_read(int fd, void *buf, unsigned len, uint64_t off, bool nowait) {
     struct iovec iov = {buf, len};
     return rm_do_readv(fd, &iov, 1, off, nowait);
 }
 
-int rm_do_write(int fd, const void *buf, unsigned len, uint64_t off, bool nowait)
-{
+int rm_do_write(int fd, const void *buf, unsigned len, uint64_t off, bool nowait) {
     struct iovec iov = {(void *)(uintptr_t)buf, len};
     return rm_do_writev(fd, &iov, 1, off, nowait);
 }
@@ -91,48 +78,38 @@ int rm_do_write(int fd, const void *buf, unsigned len, uint64_t off, bool nowait
 
 /* The engine goes on with MSG_WAITALL itself: with MSG_DONTWAIT the kernel would not. io_uring
  * never raises SIGPIPE for a send. */
-static int message_flags(int flags, bool nowait)
-{
+static int message_flags(int flags, bool nowait) {
     return flags | MSG_NOSIGNAL | (nowait ? MSG_DONTWAIT : 0);
 }
 
-int rm_do_recv(int fd, void *buf, unsigned len, int flags, bool nowait)
-{
+int rm_do_recv(int fd, void *buf, unsigned len, int flags, bool nowait) {
     return rm_result(recv(fd, buf, len, message_flags(flags, nowait)));
 }
 
-int rm_do_send(int fd, const void *buf, unsigned len, int flags, bool nowait)
-{
+int rm_do_send(int fd, const void *buf, unsigned len, int flags, bool nowait) {
     return rm_result(send(fd, buf, len, message_flags(flags, nowait)));
 }
 
-int rm_do_recvmsg(int fd, struct msghdr *msg, int flags, bool nowait)
-{
+int rm_do_recvmsg(int fd, struct msghdr *msg, int flags, bool nowait) {
     return rm_result(recvmsg(fd, msg, message_flags(flags, nowait)));
 }
 
-int rm_do_sendmsg(int fd, const struct msghdr *msg, int flags, bool nowait)
-{
+int rm_do_sendmsg(int fd, const struct msghdr *msg, int flags, bool nowait) {
     return rm_result(sendmsg(fd, msg, message_flags(flags, nowait)));
 }
 
 /* accept knows no MSG_DONTWAIT. Should another process take the connection between the two calls,
  * and the listener be a blocking one, we wait for the next: listeners that several processes
  * share should be O_NONBLOCK, as everywhere. */
-int rm_do_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags, bool nowait)
-{
-    if (nowait && !ready(fd, POLLIN))
-        return -EAGAIN;
+int rm_do_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags, bool nowait) {
+    if (nowait && !ready(fd, POLLIN)) return -EAGAIN;
     return rm_result(accept4(fd, addr, len, flags));
 }
 
-static int connect_wait(int fd, const struct sockaddr *addr, socklen_t len)
-{
+static int connect_wait(int fd, const struct sockaddr *addr, socklen_t len) {
     int r = rm_result(connect(fd, addr, len));
-    if (r == -EINPROGRESS)
-        r = until_ready(fd, POLLOUT) < 0 ? -EINTR : rm_do_connect_outcome(fd);
-    if (r != -EAGAIN)
-        return r;
+    if (r == -EINPROGRESS) r = until_ready(fd, POLLOUT) < 0 ? -EINTR : rm_do_connect_outcome(fd);
+    if (r != -EAGAIN) return r;
     /* A full AF_UNIX backlog, of which no event tells that it has room again. */
     struct timespec nap = {0, 1000000};
     nanosleep(&nap, NULL);
@@ -141,29 +118,21 @@ static int connect_wait(int fd, const struct sockaddr *addr, socklen_t len)
 
 /* connect is the one call that can be kept from blocking by nothing but O_NONBLOCK. It is set
  * around this one call on a socket that nobody can be reading yet, and only if it was not. */
-int rm_do_connect(int fd, const struct sockaddr *addr, socklen_t len, bool nowait)
-{
-    if (!nowait)
-        return connect_wait(fd, addr, len);
+int rm_do_connect(int fd, const struct sockaddr *addr, socklen_t len, bool nowait) {
+    if (!nowait) return connect_wait(fd, addr, len);
     int flags = fcntl(fd, F_GETFL);
-    if (flags < 0)
-        return -errno;
-    if (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-        return -errno;
+    if (flags < 0) return -errno;
+    if (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) return -errno;
     int r = rm_result(connect(fd, addr, len));
-    if (!(flags & O_NONBLOCK))
-        fcntl(fd, F_SETFL, flags);
+    if (!(flags & O_NONBLOCK)) fcntl(fd, F_SETFL, flags);
     return r;
 }
 
-int rm_do_connect_outcome(int fd)
-{
+int rm_do_connect_outcome(int fd) {
     int err = 0;
     socklen_t size = sizeof err;
-    if (!ready(fd, POLLOUT))
-        return -EAGAIN;
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &size) < 0)
-        return -errno;
+    if (!ready(fd, POLLOUT)) return -EAGAIN;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &size) < 0) return -errno;
     return -err;
 }
 
@@ -173,62 +142,50 @@ int rm_do_connect_outcome(int fd)
  * A disk is neither: rows that splice should run in a worker of their own, as in Linux. */
 static bool both_ready(int in, int out) { return ready(in, POLLIN) && ready(out, POLLOUT); }
 
-static int until_both_ready(int in, int out)
-{
+static int until_both_ready(int in, int out) {
     int err = until_ready(in, POLLIN);
     return err < 0 ? err : until_ready(out, POLLOUT);
 }
 
 int rm_do_splice(int in, int64_t off_in, int out, int64_t off_out, unsigned n, unsigned flags,
-                 bool nowait)
-{
-    if (nowait && !both_ready(in, out))
-        return -EAGAIN;
+                 bool nowait) {
+    if (nowait && !both_ready(in, out)) return -EAGAIN;
     for (;;) {
         off_t from = off_in, to = off_out;
         int r = rm_result(splice(in, off_in < 0 ? NULL : &from, out, off_out < 0 ? NULL : &to, n,
                                  flags | (nowait ? SPLICE_F_NONBLOCK : 0)));
-        if (r != -EAGAIN || nowait || (flags & SPLICE_F_NONBLOCK))
-            return r;
+        if (r != -EAGAIN || nowait || (flags & SPLICE_F_NONBLOCK)) return r;
         int err = until_both_ready(in, out); /* one of them is O_NONBLOCK */
-        if (err < 0)
-            return err;
+        if (err < 0) return err;
     }
 }
 
-int rm_do_tee(int in, int out, unsigned n, unsigned flags, bool nowait)
-{
+int rm_do_tee(int in, int out, unsigned n, unsigned flags, bool nowait) {
     for (;;) {
         int r = rm_result(tee(in, out, n, flags | (nowait ? SPLICE_F_NONBLOCK : 0)));
-        if (r != -EAGAIN || nowait || (flags & SPLICE_F_NONBLOCK))
-            return r;
+        if (r != -EAGAIN || nowait || (flags & SPLICE_F_NONBLOCK)) return r;
         int err = until_both_ready(in, out);
-        if (err < 0)
-            return err;
+        if (err < 0) return err;
     }
 }
 
 /* ── names, children, the end ── */
 
-int rm_do_openat(int dfd, const char *path, int flags, unsigned mode)
-{
+int rm_do_openat(int dfd, const char *path, int flags, unsigned mode) {
     return rm_result(openat(dfd, path, flags, mode));
 }
 
-int rm_do_statx(int dfd, const char *path, int flags, unsigned mask, struct statx *st)
-{
+int rm_do_statx(int dfd, const char *path, int flags, unsigned mask, struct statx *st) {
     return rm_result(statx(dfd, path, flags, mask, st));
 }
 
-int rm_do_waitid(int idtype, int id, siginfo_t *info, int options)
-{
+int rm_do_waitid(int idtype, int id, siginfo_t *info, int options) {
     return rm_result(waitid((idtype_t)idtype, (id_t)id, info, options));
 }
 
 /* Linux has let go of the number even when it says EINTR: to call again would close somebody
  * else's. */
-int rm_do_close(int fd)
-{
+int rm_do_close(int fd) {
     int r = rm_result(close(fd));
     return r == -EINTR ? 0 : r;
 }

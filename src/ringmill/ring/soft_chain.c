@@ -13,8 +13,7 @@
 
 static void start_nop(struct soft *s, struct soft_req *r) { soft_finish(s, r, 0, 0); }
 
-static void start_read_multishot(struct soft *s, struct soft_req *r)
-{
+static void start_read_multishot(struct soft *s, struct soft_req *r) {
     /* Watched before the first read: a file that epoll refuses must not be read at all. */
     r->want = EPOLLIN;
     int err = soft_watch(s, r);
@@ -35,23 +34,19 @@ static void (*const engine[RM_OPCODES])(struct soft *, struct soft_req *) = {
     [IORING_OP_ASYNC_CANCEL] = soft_cancel_op,
 };
 
-uint64_t soft_opcodes(void)
-{
+uint64_t soft_opcodes(void) {
     uint64_t known = UINT64_C(1) << IORING_OP_LINK_TIMEOUT;
     for (unsigned op = 0; op < RM_OPCODES; op++)
-        if (engine[op] || rm_soft_rows[op].how != RM_HOW_NONE)
-            known |= UINT64_C(1) << op;
+        if (engine[op] || rm_soft_rows[op].how != RM_HOW_NONE) known |= UINT64_C(1) << op;
     return known;
 }
 
-static void start_row(struct soft *s, struct soft_req *r)
-{
+static void start_row(struct soft *s, struct soft_req *r) {
     const struct rm_soft_row *row = &rm_soft_rows[r->sqe.opcode];
     int res;
     switch (row->how) {
     case RM_AT_ONCE:
-        do
-            res = row->run(&r->sqe, true);
+        do res = row->run(&r->sqe, true);
         while (res == -EINTR);
         soft_finish(s, r, res, 0);
         return;
@@ -70,8 +65,7 @@ static void start_row(struct soft *s, struct soft_req *r)
     soft_finish(s, r, -EINVAL, 0);
 }
 
-void soft_start(struct soft *s, struct soft_req *r)
-{
+void soft_start(struct soft *s, struct soft_req *r) {
     struct soft_req *after = r->chain;
     /* Armed before the call is tried: a call that succeeds at once ends its timeout as any other. */
     if (after && after->sqe.opcode == IORING_OP_LINK_TIMEOUT) {
@@ -83,16 +77,14 @@ void soft_start(struct soft *s, struct soft_req *r)
         }
     }
     r->asked = soft_asked(&r->sqe);
-    if (r->sqe.opcode == IORING_OP_CLOSE)
-        soft_forsake(s, r->sqe.fd);
+    if (r->sqe.opcode == IORING_OP_CLOSE) soft_forsake(s, r->sqe.fd);
     if (engine[r->sqe.opcode])
         engine[r->sqe.opcode](s, r);
     else
         start_row(s, r);
 }
 
-void soft_start_all(struct soft *s)
-{
+void soft_start_all(struct soft *s) {
     while (!soft_list_empty(&s->starts)) {
         struct soft_req *r = SOFT_OF(struct soft_req, line, s->starts.next);
         soft_list_del(&r->line);
@@ -102,8 +94,7 @@ void soft_start_all(struct soft *s)
 
 /* Does this result break a link and show itself in spite of CQE_SKIP_SUCCESS? Beside errors that
  * is a short read or write; a short receive or send only when all was asked for. */
-static bool broke(const struct soft_req *r)
-{
+static bool broke(const struct soft_req *r) {
     if (r->res < 0)
         return !(r->sqe.opcode == IORING_OP_TIMEOUT && r->res == -ETIME
                  && (r->sqe.timeout_flags & IORING_TIMEOUT_ETIME_SUCCESS));
@@ -117,20 +108,17 @@ static bool broke(const struct soft_req *r)
     case IORING_OP_RECV:
     case IORING_OP_RECVMSG:
     case IORING_OP_SEND:
-    case IORING_OP_SENDMSG:
-        return (r->sqe.msg_flags & MSG_WAITALL) && (uint32_t)r->res < r->asked;
+    case IORING_OP_SENDMSG: return (r->sqe.msg_flags & MSG_WAITALL) && (uint32_t)r->res < r->asked;
     default: return false;
     }
 }
 
 /* What waits in a chain is not known to anybody else: it only has to be told. */
-void soft_fail_chain(struct soft *s, struct soft_req *first, bool silent)
-{
+void soft_fail_chain(struct soft *s, struct soft_req *first, bool silent) {
     for (struct soft_req *r = first, *next; r; r = next) {
         next = r->chain;
         r->chain = NULL;
-        if (r->res == 0)
-            r->res = -ECANCELED;
+        if (r->res == 0) r->res = -ECANCELED;
         if (silent)
             soft_free(s, r);
         else
@@ -140,8 +128,7 @@ void soft_fail_chain(struct soft *s, struct soft_req *first, bool silent)
 
 /* The timeout beside a request that ended first. To Linux that is no failure of the timeout, so
  * CQE_SKIP_SUCCESS hides it. */
-static void end_timeout(struct soft *s, struct soft_req *timeout)
-{
+static void end_timeout(struct soft *s, struct soft_req *timeout) {
     soft_timer_del(s, timeout);
     timeout->target = NULL;
     timeout->res = -ECANCELED;
@@ -151,8 +138,7 @@ static void end_timeout(struct soft *s, struct soft_req *timeout)
         soft_deliver(s, timeout);
 }
 
-void soft_finish(struct soft *s, struct soft_req *r, int res, uint32_t cflags)
-{
+void soft_finish(struct soft *s, struct soft_req *r, int res, uint32_t cflags) {
     soft_unpark(s, r);
     if (r->done) /* an error after half of the bytes is a short transfer */
         res = res < 0 ? (int)r->done : (int)r->done + res;
@@ -167,10 +153,8 @@ void soft_finish(struct soft *s, struct soft_req *r, int res, uint32_t cflags)
         soft_free(s, r);
     else
         soft_deliver(s, r);
-    if (timeout)
-        end_timeout(s, timeout);
-    if (!next)
-        return;
+    if (timeout) end_timeout(s, timeout);
+    if (!next) return;
     if (failed && !(flags & IOSQE_IO_HARDLINK))
         soft_fail_chain(s, next, skip);
     else

@@ -6,8 +6,7 @@
  */
 #include "soft.h"
 
-static void cq_put(struct soft *s, uint64_t user_data, int res, uint32_t cflags)
-{
+static void cq_put(struct soft *s, uint64_t user_data, int res, uint32_t cflags) {
     struct io_uring_cqe *cqe = &s->ring->cqes[s->cq_tail & s->ring->cq_mask];
     cqe->user_data = user_data;
     cqe->res = res;
@@ -16,25 +15,20 @@ static void cq_put(struct soft *s, uint64_t user_data, int res, uint32_t cflags)
 }
 
 /* While there is a backlog nobody overtakes it. */
-static bool cq_has_room(const struct soft *s)
-{
+static bool cq_has_room(const struct soft *s) {
     return soft_list_empty(&s->backlog) && soft_ready_count(s) < s->ring->cq_entries;
 }
 
-bool soft_post(struct soft *s, uint64_t user_data, int res, uint32_t cflags)
-{
-    if (!cq_has_room(s))
-        return false;
+bool soft_post(struct soft *s, uint64_t user_data, int res, uint32_t cflags) {
+    if (!cq_has_room(s)) return false;
     s->posted++;
     cq_put(s, user_data, res, cflags);
     return true;
 }
 
-void soft_deliver(struct soft *s, struct soft_req *r)
-{
+void soft_deliver(struct soft *s, struct soft_req *r) {
     /* Timeouts do not count for counted timeouts: two of them would end each other. */
-    if (r->sqe.opcode != IORING_OP_TIMEOUT)
-        s->posted++;
+    if (r->sqe.opcode != IORING_OP_TIMEOUT) s->posted++;
     if (cq_has_room(s)) {
         cq_put(s, r->sqe.user_data, r->res, r->cflags);
         soft_free(s, r);
@@ -45,13 +39,10 @@ void soft_deliver(struct soft *s, struct soft_req *r)
     __atomic_fetch_or(&s->sq_flags, IORING_SQ_CQ_OVERFLOW, __ATOMIC_RELAXED);
 }
 
-void soft_flush(struct soft *s)
-{
-    if (soft_list_empty(&s->backlog))
-        return;
+void soft_flush(struct soft *s) {
+    if (soft_list_empty(&s->backlog)) return;
     SOFT_EACH(item, next, &s->backlog) {
-        if (soft_ready_count(s) == s->ring->cq_entries)
-            return;
+        if (soft_ready_count(s) == s->ring->cq_entries) return;
         struct soft_req *r = SOFT_OF(struct soft_req, line, item);
         soft_list_del(item);
         cq_put(s, r->sqe.user_data, r->res, r->cflags);

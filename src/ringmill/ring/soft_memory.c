@@ -14,17 +14,14 @@ struct soft_slab {
     struct soft_req reqs[SOFT_SLAB];
 };
 
-static struct soft_list *table_new(unsigned size)
-{
+static struct soft_list *table_new(unsigned size) {
     struct soft_list *table = malloc(size * sizeof *table);
     if (table)
-        for (unsigned i = 0; i < size; i++)
-            soft_list_init(&table[i]);
+        for (unsigned i = 0; i < size; i++) soft_list_init(&table[i]);
     return table;
 }
 
-int soft_memory_init(struct soft *s)
-{
+int soft_memory_init(struct soft *s) {
     soft_list_init(&s->parked);
     soft_list_init(&s->starts);
     soft_list_init(&s->again);
@@ -36,27 +33,22 @@ int soft_memory_init(struct soft *s)
     return s->table ? 0 : -ENOMEM;
 }
 
-void soft_memory_free(struct soft *s)
-{
+void soft_memory_free(struct soft *s) {
     for (struct soft_slab *slab = s->slabs, *next; slab; slab = next) {
         next = slab->next;
-        for (unsigned i = 0; i < SOFT_SLAB; i++)
-            free(slab->reqs[i].more);
+        for (unsigned i = 0; i < SOFT_SLAB; i++) free(slab->reqs[i].more);
         free(slab);
     }
-    for (unsigned fd = 0; fd < s->files_size; fd++)
-        free(s->files[fd]);
+    for (unsigned fd = 0; fd < s->files_size; fd++) free(s->files[fd]);
     free(s->files);
     free(s->table);
     free(s->heap);
 }
 
-struct soft_req *soft_new(struct soft *s)
-{
+struct soft_req *soft_new(struct soft *s) {
     if (!s->free) {
         struct soft_slab *slab = calloc(1, sizeof *slab);
-        if (!slab)
-            return NULL;
+        if (!slab) return NULL;
         slab->next = s->slabs;
         s->slabs = slab;
         for (unsigned i = SOFT_SLAB; i-- > 0;) {
@@ -75,8 +67,7 @@ struct soft_req *soft_new(struct soft *s)
     return r;
 }
 
-void soft_free(struct soft *s, struct soft_req *r)
-{
+void soft_free(struct soft *s, struct soft_req *r) {
     free(r->more);
     r->more = NULL;
     r->state = SOFT_OVER;
@@ -87,22 +78,18 @@ void soft_free(struct soft *s, struct soft_req *r)
 /* ── by user_data ── */
 
 /* Machines put a slot number in the low bits and a generation above: mix both in. */
-static unsigned table_index(const struct soft *s, uint64_t user_data)
-{
+static unsigned table_index(const struct soft *s, uint64_t user_data) {
     return (unsigned)(user_data * UINT64_C(0x9E3779B97F4A7C15) >> 32) & (s->table_size - 1);
 }
 
-struct soft_list *soft_bucket(struct soft *s, uint64_t user_data)
-{
+struct soft_list *soft_bucket(struct soft *s, uint64_t user_data) {
     return &s->table[table_index(s, user_data)];
 }
 
 /* Twice as large. When there is no memory for it the chains grow longer, that is all. */
-static void table_grow(struct soft *s)
-{
+static void table_grow(struct soft *s) {
     struct soft_list *table = table_new(s->table_size * 2);
-    if (!table)
-        return;
+    if (!table) return;
     free(s->table);
     s->table = table;
     s->table_size *= 2;
@@ -112,58 +99,47 @@ static void table_grow(struct soft *s)
     }
 }
 
-void soft_park(struct soft *s, struct soft_req *r, enum soft_state state)
-{
+void soft_park(struct soft *s, struct soft_req *r, enum soft_state state) {
     r->state = state;
-    if (r->bits & SOFT_IN_TABLE)
-        return;
+    if (r->bits & SOFT_IN_TABLE) return;
     r->bits |= SOFT_IN_TABLE;
-    if (++s->table_used > s->table_size)
-        table_grow(s);
+    if (++s->table_used > s->table_size) table_grow(s);
     soft_list_add(&s->parked, &r->all);
     soft_list_add(soft_bucket(s, r->sqe.user_data), &r->by_id);
 }
 
-void soft_unpark(struct soft *s, struct soft_req *r)
-{
+void soft_unpark(struct soft *s, struct soft_req *r) {
     if (r->bits & SOFT_IN_TABLE) {
         soft_list_del(&r->all);
         soft_list_del(&r->by_id);
         s->table_used--;
     }
     soft_list_del(&r->by_file);
-    if (r->bits & (SOFT_AGAIN | SOFT_COUNTED))
-        soft_list_del(&r->line);
-    if (r->heap_index != SOFT_NO_INDEX)
-        soft_timer_del(s, r);
+    if (r->bits & (SOFT_AGAIN | SOFT_COUNTED)) soft_list_del(&r->line);
+    if (r->heap_index != SOFT_NO_INDEX) soft_timer_del(s, r);
     r->bits &= ~(SOFT_IN_TABLE | SOFT_AGAIN | SOFT_COUNTED);
     r->state = SOFT_NEW;
 }
 
 /* ── by fd ── */
 
-struct soft_file *soft_file_find(struct soft *s, int fd)
-{
+struct soft_file *soft_file_find(struct soft *s, int fd) {
     return fd >= 0 && (unsigned)fd < s->files_size ? s->files[fd] : NULL;
 }
 
-struct soft_file *soft_file_of(struct soft *s, int fd)
-{
+struct soft_file *soft_file_of(struct soft *s, int fd) {
     if ((unsigned)fd >= s->files_size) {
         unsigned size = s->files_size ? s->files_size : 64;
-        while (size <= (unsigned)fd)
-            size *= 2;
+        while (size <= (unsigned)fd) size *= 2;
         struct soft_file **files = realloc(s->files, size * sizeof *files);
-        if (!files)
-            return NULL;
+        if (!files) return NULL;
         memset(files + s->files_size, 0, (size - s->files_size) * sizeof *files);
         s->files = files;
         s->files_size = size;
     }
     if (!s->files[fd]) {
         struct soft_file *file = calloc(1, sizeof *file);
-        if (!file)
-            return NULL;
+        if (!file) return NULL;
         file->fd = fd;
         soft_list_init(&file->waiters);
         soft_list_init(&file->jobs);
@@ -172,8 +148,7 @@ struct soft_file *soft_file_of(struct soft *s, int fd)
     return s->files[fd];
 }
 
-int64_t soft_now_ns(void)
-{
+int64_t soft_now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;

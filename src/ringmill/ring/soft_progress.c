@@ -11,26 +11,21 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
-static struct msghdr *message(const struct io_uring_sqe *sqe)
-{
+static struct msghdr *message(const struct io_uring_sqe *sqe) {
     return (struct msghdr *)(uintptr_t)sqe->addr;
 }
 
-static struct iovec *vector(const struct io_uring_sqe *sqe)
-{
+static struct iovec *vector(const struct io_uring_sqe *sqe) {
     return (struct iovec *)(uintptr_t)sqe->addr;
 }
 
-static uint32_t vector_size(const struct iovec *iov, size_t n)
-{
+static uint32_t vector_size(const struct iovec *iov, size_t n) {
     uint64_t size = 0;
-    for (size_t i = 0; i < n; i++)
-        size += iov[i].iov_len;
+    for (size_t i = 0; i < n; i++) size += iov[i].iov_len;
     return size > INT32_MAX ? INT32_MAX : (uint32_t)size; /* a CQE's res tells no more */
 }
 
-uint32_t soft_asked(const struct io_uring_sqe *sqe)
-{
+uint32_t soft_asked(const struct io_uring_sqe *sqe) {
     switch (sqe->opcode) {
     case IORING_OP_READ:
     case IORING_OP_WRITE:
@@ -47,8 +42,7 @@ uint32_t soft_asked(const struct io_uring_sqe *sqe)
 }
 
 /* The others put a directory, a child's number or nothing there. */
-bool soft_has_file(uint8_t opcode)
-{
+bool soft_has_file(uint8_t opcode) {
     switch (opcode) {
     case IORING_OP_READ:
     case IORING_OP_WRITE:
@@ -76,24 +70,20 @@ bool soft_has_file(uint8_t opcode)
     }
 }
 
-static bool is_disk(int fd)
-{
+static bool is_disk(int fd) {
     struct stat st;
     return fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
 }
 
-static bool is_stream(int fd)
-{
+static bool is_stream(int fd) {
     int type = 0;
     socklen_t size = sizeof type;
     return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0
            && (type == SOCK_STREAM || type == SOCK_SEQPACKET);
 }
 
-bool soft_goes_on(const struct soft_req *r, int res)
-{
-    if (res <= 0 || r->done + (uint32_t)res >= r->asked)
-        return false;
+bool soft_goes_on(const struct soft_req *r, int res) {
+    if (res <= 0 || r->done + (uint32_t)res >= r->asked) return false;
     if (r->sqe.flags & IOSQE_BUFFER_SELECT)
         return false; /* the next part would need the next buffer, and another CQE */
     switch (r->sqe.opcode) {
@@ -110,11 +100,9 @@ bool soft_goes_on(const struct soft_req *r, int res)
 }
 
 /* Leave out the first `bytes` of a vector that is ours. Returns how many parts are used up. */
-static size_t vector_advance(struct iovec *iov, size_t n, size_t bytes)
-{
+static size_t vector_advance(struct iovec *iov, size_t n, size_t bytes) {
     size_t i = 0;
-    while (i < n && bytes >= iov[i].iov_len)
-        bytes -= iov[i++].iov_len;
+    while (i < n && bytes >= iov[i].iov_len) bytes -= iov[i++].iov_len;
     if (i < n) {
         iov[i].iov_base = (char *)iov[i].iov_base + bytes;
         iov[i].iov_len -= bytes;
@@ -122,13 +110,11 @@ static size_t vector_advance(struct iovec *iov, size_t n, size_t bytes)
     return i;
 }
 
-static int advance_vector(struct soft_req *r, size_t bytes)
-{
+static int advance_vector(struct soft_req *r, size_t bytes) {
     size_t size = r->sqe.len * sizeof(struct iovec);
     if (!r->more) {
         r->more = malloc(size);
-        if (!r->more)
-            return -ENOMEM;
+        if (!r->more) return -ENOMEM;
         memcpy(r->more, vector(&r->sqe), size);
         r->sqe.addr = (uintptr_t)r->more;
     }
@@ -138,14 +124,12 @@ static int advance_vector(struct soft_req *r, size_t bytes)
     return 0;
 }
 
-static int advance_message(struct soft_req *r, size_t bytes)
-{
+static int advance_message(struct soft_req *r, size_t bytes) {
     struct msghdr *msg = message(&r->sqe);
     if (!r->more) {
         size_t size = msg->msg_iovlen * sizeof(struct iovec);
         struct msghdr *copy = malloc(sizeof *copy + size);
-        if (!copy)
-            return -ENOMEM;
+        if (!copy) return -ENOMEM;
         *copy = *msg;
         copy->msg_iov = memcpy(copy + 1, msg->msg_iov, size);
         copy->msg_control = NULL; /* went with the first part; an fd must not be sent twice */
@@ -159,24 +143,19 @@ static int advance_message(struct soft_req *r, size_t bytes)
     return 0;
 }
 
-int soft_advance(struct soft_req *r, int res)
-{
+int soft_advance(struct soft_req *r, int res) {
     int err = 0;
     switch (r->sqe.opcode) {
     case IORING_OP_READV:
     case IORING_OP_WRITEV: err = advance_vector(r, (size_t)res); break;
     case IORING_OP_RECVMSG:
     case IORING_OP_SENDMSG: err = advance_message(r, (size_t)res); break;
-    default:
-        r->sqe.addr += (uint32_t)res;
-        r->sqe.len -= (uint32_t)res;
+    default: r->sqe.addr += (uint32_t)res; r->sqe.len -= (uint32_t)res;
     }
-    if (err < 0)
-        return err;
+    if (err < 0) return err;
     bool has_offset = r->sqe.opcode == IORING_OP_READ || r->sqe.opcode == IORING_OP_WRITE
                       || r->sqe.opcode == IORING_OP_READV || r->sqe.opcode == IORING_OP_WRITEV;
-    if (has_offset && r->sqe.off != UINT64_MAX)
-        r->sqe.off += (uint32_t)res;
+    if (has_offset && r->sqe.off != UINT64_MAX) r->sqe.off += (uint32_t)res;
     r->done += (uint32_t)res;
     return 0;
 }

@@ -5,14 +5,23 @@
 #include "soft_progress.h"
 #include "soft_calls.h"
 
-static int run(struct soft_req *r, const struct io_uring_sqe *sqe)
-{
+/* A connect that was begun. The second connect() is for the kernel: until somebody calls it again
+ * the socket counts as still connecting, and a third would succeed instead of telling EISCONN. */
+static int connect_end(const struct io_uring_sqe *sqe) {
+    int res = rm_do_connect_outcome(sqe->fd);
+    if (res < 0) return res;
+    res = rm_soft_rows[sqe->opcode].run(sqe, true);
+    if (res == -EINPROGRESS || res == -EALREADY) return -EAGAIN;
+    return res == -EISCONN || res == -EBADFD ? 0 : res; /* some families refuse the question */
+}
+
+static int run(struct soft_req *r, const struct io_uring_sqe *sqe) {
     int res;
     do {
         if (sqe->opcode == IORING_OP_READ_MULTISHOT)
             res = rm_do_read(sqe->fd, (void *)(uintptr_t)sqe->addr, sqe->len, UINT64_MAX, true);
         else if (r->bits & SOFT_CONNECTING)
-            res = rm_do_connect_outcome(sqe->fd);
+            res = connect_end(sqe);
         else
             res = rm_soft_rows[sqe->opcode].run(sqe, true);
     } while (res == -EINTR);
@@ -24,21 +33,17 @@ static int run(struct soft_req *r, const struct io_uring_sqe *sqe)
 }
 
 /* recv of nothing is an end and costs no buffer; a read of nothing costs one. So it is in Linux. */
-static bool takes_buffer(uint8_t opcode, int res)
-{
+static bool takes_buffer(uint8_t opcode, int res) {
     return res > 0 || (res == 0 && opcode == IORING_OP_READ);
 }
 
-static int shoot_once(struct soft *s, struct soft_req *r, uint32_t *cflags)
-{
+static int shoot_once(struct soft *s, struct soft_req *r, uint32_t *cflags) {
     *cflags = 0;
-    if (!(r->sqe.flags & IOSQE_BUFFER_SELECT))
-        return run(r, &r->sqe);
+    if (!(r->sqe.flags & IOSQE_BUFFER_SELECT)) return run(r, &r->sqe);
     struct io_uring_sqe sqe = r->sqe;
     uint32_t selected = 0;
     int err = soft_buffer_peek(s, &sqe, &selected);
-    if (err < 0)
-        return err;
+    if (err < 0) return err;
     r->asked = sqe.len;
     int res = run(r, &sqe);
     if (takes_buffer(sqe.opcode, res)) {
@@ -48,32 +53,27 @@ static int shoot_once(struct soft *s, struct soft_req *r, uint32_t *cflags)
     return res;
 }
 
-static bool multi_ends(const struct soft_req *r, int res)
-{
+static bool multi_ends(const struct soft_req *r, int res) {
     return res < 0 || (res == 0 && r->sqe.opcode != IORING_OP_ACCEPT);
 }
 
 /* Its share of this pass is used up; others first. It has to be findable in the meantime. */
-static void come_again(struct soft *s, struct soft_req *r)
-{
+static void come_again(struct soft *s, struct soft_req *r) {
     int err = r->state == SOFT_WAITING ? 0 : soft_watch(s, r);
     if (err < 0) {
         soft_finish(s, r, err, 0);
         return;
     }
-    if (r->bits & SOFT_AGAIN)
-        return;
+    if (r->bits & SOFT_AGAIN) return;
     r->bits |= SOFT_AGAIN;
     soft_list_add(&s->again, &r->line);
 }
 
-static bool shoot_multi(struct soft *s, struct soft_req *r)
-{
+static bool shoot_multi(struct soft *s, struct soft_req *r) {
     for (int shots = 0; shots < SOFT_SHOTS_MAX; shots++) {
         uint32_t cflags;
         int res = shoot_once(s, r, &cflags);
-        if (res == -EAGAIN && !(r->bits & SOFT_DONTWAIT))
-            return false;
+        if (res == -EAGAIN && !(r->bits & SOFT_DONTWAIT)) return false;
         /* No room for a CQE: it becomes the last one, which may wait in the backlog. */
         if (multi_ends(r, res)
             || !soft_post(s, r->sqe.user_data, res, cflags | IORING_CQE_F_MORE)) {
@@ -85,17 +85,14 @@ static bool shoot_multi(struct soft *s, struct soft_req *r)
     return true;
 }
 
-bool soft_shoot(struct soft *s, struct soft_req *r)
-{
-    if (r->bits & SOFT_MULTI)
-        return shoot_multi(s, r);
+bool soft_shoot(struct soft *s, struct soft_req *r) {
+    if (r->bits & SOFT_MULTI) return shoot_multi(s, r);
     for (;;) {
         uint32_t cflags;
         int res = shoot_once(s, r, &cflags);
         if (res == -EAGAIN && !(r->bits & SOFT_DONTWAIT)) {
             /* AF_UNIX: the listener's backlog is full, and no event will tell when it is not. */
-            if (r->sqe.opcode != IORING_OP_CONNECT || (r->bits & SOFT_CONNECTING))
-                return false;
+            if (r->sqe.opcode != IORING_OP_CONNECT || (r->bits & SOFT_CONNECTING)) return false;
             soft_hand_over(s, r, SOFT_OWN);
             return true;
         }
@@ -111,21 +108,17 @@ bool soft_shoot(struct soft *s, struct soft_req *r)
     }
 }
 
-void soft_try(struct soft *s, struct soft_req *r)
-{
-    if (soft_shoot(s, r))
-        return;
+void soft_try(struct soft *s, struct soft_req *r) {
+    if (soft_shoot(s, r)) return;
     int err = soft_watch(s, r);
-    if (err >= 0)
-        return;
+    if (err >= 0) return;
     if (err == -EPERM && !(r->bits & SOFT_MULTI))
         soft_hand_over(s, r, SOFT_POOL);
     else
         soft_finish(s, r, err, 0);
 }
 
-void soft_hand_over(struct soft *s, struct soft_req *r, enum soft_crew_id crew)
-{
+void soft_hand_over(struct soft *s, struct soft_req *r, enum soft_crew_id crew) {
     /* The worker cannot look at the group later, so the buffer is taken now, as by Linux for
      * files that cannot be polled. An error then still says which buffer it was. */
     if (r->sqe.flags & IOSQE_BUFFER_SELECT) {
@@ -139,16 +132,13 @@ void soft_hand_over(struct soft *s, struct soft_req *r, enum soft_crew_id crew)
         r->bits |= SOFT_TOOK;
     }
     int err = soft_work_add(s, r, crew);
-    if (err < 0)
-        soft_finish(s, r, err, r->bits & SOFT_TOOK ? r->cflags : 0);
+    if (err < 0) soft_finish(s, r, err, r->bits & SOFT_TOOK ? r->cflags : 0);
 }
 
 /* One round for those whose share was used up. What is still busy comes again after the others. */
-void soft_again(struct soft *s)
-{
+void soft_again(struct soft *s) {
     struct soft_list round;
-    if (soft_list_empty(&s->again))
-        return;
+    if (soft_list_empty(&s->again)) return;
     soft_list_add(&s->again, &round); /* the list's new head ... */
     soft_list_del(&s->again);         /* ... takes over what was in it */
     while (!soft_list_empty(&round)) {

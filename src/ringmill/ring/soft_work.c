@@ -29,33 +29,26 @@ static void nothing(int signal) { (void)signal; }
 
 /* Without SA_RESTART, so that the call comes back. A handler that the program has set stays: it
  * interrupts as well, unless it restarts, and then a cancel waits for the call's own end. */
-static void interrupts_prepare(void)
-{
+static void interrupts_prepare(void) {
     struct sigaction action;
-    if (sigaction(SIGURG, NULL, &action) < 0)
-        return;
-    if (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN)
-        return;
+    if (sigaction(SIGURG, NULL, &action) < 0) return;
+    if (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN) return;
     action = (struct sigaction){.sa_handler = nothing};
     sigaction(SIGURG, &action, NULL);
 }
 
 /* ── in the worker ── */
 
-static int work_run(struct soft_req *r)
-{
+static int work_run(struct soft_req *r) {
     for (;;) {
         int res = rm_soft_rows[r->sqe.opcode].run(&r->sqe, false);
-        if (res != -EINTR)
-            return res;
-        if (__atomic_load_n(&r->cancelled, __ATOMIC_RELAXED))
-            return -ECANCELED;
+        if (res != -EINTR) return res;
+        if (__atomic_load_n(&r->cancelled, __ATOMIC_RELAXED)) return -ECANCELED;
     }
 }
 
 /* The next request, or NULL when there was none for long or everything ends. Under the lock. */
-static struct soft_req *work_next(struct soft_work *work, struct soft_crew *crew)
-{
+static struct soft_req *work_next(struct soft_work *work, struct soft_crew *crew) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += SOFT_IDLE_NS / 1000000000;
@@ -64,16 +57,14 @@ static struct soft_req *work_next(struct soft_work *work, struct soft_crew *crew
     while (soft_list_empty(&crew->queue) && !work->stop && err != ETIMEDOUT)
         err = pthread_cond_timedwait(&crew->wanted, &work->lock, &until);
     crew->idle--;
-    if (soft_list_empty(&crew->queue))
-        return NULL;
+    if (soft_list_empty(&crew->queue)) return NULL;
     struct soft_req *r = SOFT_OF(struct soft_req, line, crew->queue.next);
     soft_list_del(&r->line);
     crew->queued--;
     return r;
 }
 
-static void work_done(struct soft_work *work, struct soft_req *r)
-{
+static void work_done(struct soft_work *work, struct soft_req *r) {
     if (soft_list_empty(&work->done)) { /* one kick for all that come before the next look */
         __atomic_fetch_or(work->taskrun, IORING_SQ_TASKRUN, __ATOMIC_RELAXED);
         uint64_t one = 1;
@@ -82,12 +73,10 @@ static void work_done(struct soft_work *work, struct soft_req *r)
     }
     r->place = SOFT_DONE;
     soft_list_add(&work->done, &r->line);
-    if (--work->running == 0)
-        pthread_cond_signal(&work->idle);
+    if (--work->running == 0) pthread_cond_signal(&work->idle);
 }
 
-static void *work_main(void *arg)
-{
+static void *work_main(void *arg) {
     struct soft_worker *worker = arg;
     struct soft_work *work = worker->work;
     sigset_t urgent;
@@ -115,34 +104,29 @@ static void *work_main(void *arg)
 
 /* ── in the thread that enters ── */
 
-static int work_begin(struct soft_work *work)
-{
+static int work_begin(struct soft_work *work) {
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&work->lock, NULL);
     pthread_cond_init(&work->idle, &monotonic);
-    for (int i = 0; i < SOFT_CREWS; i++)
-        pthread_cond_init(&work->crews[i].wanted, &monotonic);
+    for (int i = 0; i < SOFT_CREWS; i++) pthread_cond_init(&work->crews[i].wanted, &monotonic);
     pthread_condattr_destroy(&monotonic);
     interrupts_prepare();
     work->begun = true;
     return 0;
 }
 
-int soft_work_init(struct soft *s, unsigned threads_max)
-{
+int soft_work_init(struct soft *s, unsigned threads_max) {
     struct soft_work *work = &s->work;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     if (threads_max == 0) {
         threads_max = cpus > 0 ? (unsigned)cpus * SOFT_WORKERS_PER_CPU : SOFT_WORKERS_PER_CPU;
-        if (threads_max > SOFT_WORKERS_MAX)
-            threads_max = SOFT_WORKERS_MAX;
+        if (threads_max > SOFT_WORKERS_MAX) threads_max = SOFT_WORKERS_MAX;
     }
     work->crews[SOFT_POOL].threads_max = threads_max;
     work->crews[SOFT_OWN].threads_max = SOFT_OWN_MAX;
-    for (int i = 0; i < SOFT_CREWS; i++)
-        soft_list_init(&work->crews[i].queue);
+    for (int i = 0; i < SOFT_CREWS; i++) soft_list_init(&work->crews[i].queue);
     soft_list_init(&work->workers);
     soft_list_init(&work->ended);
     soft_list_init(&work->done);
@@ -152,11 +136,9 @@ int soft_work_init(struct soft *s, unsigned threads_max)
 }
 
 /* All signals are blocked from the thread's first instruction on: they belong to the program. */
-static int worker_start(struct soft_work *work, struct soft_crew *crew)
-{
+static int worker_start(struct soft_work *work, struct soft_crew *crew) {
     struct soft_worker *worker = calloc(1, sizeof *worker);
-    if (!worker)
-        return -ENOMEM;
+    if (!worker) return -ENOMEM;
     worker->work = work;
     worker->crew = crew;
     pthread_attr_t attr;
@@ -177,18 +159,15 @@ static int worker_start(struct soft_work *work, struct soft_crew *crew)
     return 0;
 }
 
-int soft_work_add(struct soft *s, struct soft_req *r, enum soft_crew_id id)
-{
+int soft_work_add(struct soft *s, struct soft_req *r, enum soft_crew_id id) {
     struct soft_work *work = &s->work;
     struct soft_crew *crew = &work->crews[id];
     struct soft_file *file = NULL;
     if (r->sqe.fd >= 0 && soft_has_file(r->sqe.opcode)) {
         file = soft_file_of(s, r->sqe.fd);
-        if (!file)
-            return -ENOMEM;
+        if (!file) return -ENOMEM;
     }
-    if (!work->begun)
-        work_begin(work);
+    if (!work->begun) work_begin(work);
     pthread_mutex_lock(&work->lock);
     int err = 0;
     if (crew->queued >= crew->idle && crew->threads < crew->threads_max)
@@ -202,8 +181,7 @@ int soft_work_add(struct soft *s, struct soft_req *r, enum soft_crew_id id)
         pthread_cond_signal(&crew->wanted);
     }
     pthread_mutex_unlock(&work->lock);
-    if (err < 0)
-        return -ENOMEM;
+    if (err < 0) return -ENOMEM;
     soft_park(s, r, SOFT_WORKING);
     if (file) {
         r->file = file;
@@ -212,8 +190,7 @@ int soft_work_add(struct soft *s, struct soft_req *r, enum soft_crew_id id)
     return 0;
 }
 
-static void workers_join(struct soft_list *ended)
-{
+static void workers_join(struct soft_list *ended) {
     SOFT_EACH(item, next, ended) {
         struct soft_worker *worker = SOFT_OF(struct soft_worker, line, item);
         pthread_join(worker->thread, NULL);
@@ -222,20 +199,16 @@ static void workers_join(struct soft_list *ended)
 }
 
 /* Empty `from` into the uninitialised head `to`. */
-static void take_all(struct soft_list *from, struct soft_list *to)
-{
+static void take_all(struct soft_list *from, struct soft_list *to) {
     soft_list_init(to);
-    if (soft_list_empty(from))
-        return;
+    if (soft_list_empty(from)) return;
     soft_list_add(from, to);
     soft_list_del(from);
 }
 
-void soft_work_collect(struct soft *s)
-{
+void soft_work_collect(struct soft *s) {
     struct soft_work *work = &s->work;
-    if (!work->begun)
-        return;
+    if (!work->begun) return;
     struct soft_list done, ended;
     pthread_mutex_lock(&work->lock);
     take_all(&work->done, &done);
@@ -253,8 +226,7 @@ void soft_work_collect(struct soft *s)
 
 /* Interrupt the thread that runs `r`, or all that run something cancelled. Under the lock, so
  * that the job cannot change meanwhile. */
-static void interrupt(struct soft_work *work, const struct soft_req *r)
-{
+static void interrupt(struct soft_work *work, const struct soft_req *r) {
     SOFT_EACH(item, next, &work->workers) {
         struct soft_worker *worker = SOFT_OF(struct soft_worker, line, item);
         if (worker->job && (r ? worker->job == r : worker->job->cancelled))
@@ -262,8 +234,7 @@ static void interrupt(struct soft_work *work, const struct soft_req *r)
     }
 }
 
-int soft_work_cancel(struct soft *s, struct soft_req *r)
-{
+int soft_work_cancel(struct soft *s, struct soft_req *r) {
     struct soft_work *work = &s->work;
     int err = -EALREADY;
     pthread_mutex_lock(&work->lock);
@@ -282,10 +253,8 @@ int soft_work_cancel(struct soft *s, struct soft_req *r)
     return err;
 }
 
-void soft_work_nudge(struct soft *s)
-{
-    if (s->nudging == 0)
-        return;
+void soft_work_nudge(struct soft *s) {
+    if (s->nudging == 0) return;
     pthread_mutex_lock(&s->work.lock);
     interrupt(&s->work, NULL);
     pthread_mutex_unlock(&s->work.lock);
@@ -294,23 +263,20 @@ void soft_work_nudge(struct soft *s)
 /* ── the end ── */
 
 /* An fd that nobody will ever hear of. */
-static void undo(const struct soft_req *r)
-{
+static void undo(const struct soft_req *r) {
     switch (r->sqe.opcode) {
     case IORING_OP_ACCEPT:
     case IORING_OP_OPENAT:
     case IORING_OP_OPENAT2:
     case IORING_OP_SOCKET:
-        if (r->res >= 0)
-            close(r->res);
+        if (r->res >= 0) close(r->res);
         break;
     default: break;
     }
 }
 
 /* Under the lock: nothing begins any more, and what runs is interrupted until it has come back. */
-static void work_stop(struct soft_work *work)
-{
+static void work_stop(struct soft_work *work) {
     work->stop = true;
     for (int i = 0; i < SOFT_CREWS; i++) {
         soft_list_del(&work->crews[i].queue); /* an empty head again; the requests stay parked */
@@ -318,8 +284,7 @@ static void work_stop(struct soft_work *work)
     }
     SOFT_EACH(item, next, &work->workers) {
         struct soft_req *r = SOFT_OF(struct soft_worker, line, item)->job;
-        if (r)
-            __atomic_store_n(&r->cancelled, 1, __ATOMIC_RELAXED);
+        if (r) __atomic_store_n(&r->cancelled, 1, __ATOMIC_RELAXED);
     }
     while (work->running > 0) {
         interrupt(work, NULL);
@@ -334,11 +299,9 @@ static void work_stop(struct soft_work *work)
     }
 }
 
-void soft_work_close(struct soft *s)
-{
+void soft_work_close(struct soft *s) {
     struct soft_work *work = &s->work;
-    if (!work->begun)
-        return;
+    if (!work->begun) return;
     pthread_mutex_lock(&work->lock);
     work_stop(work);
     while (!soft_list_empty(&work->workers)) { /* each moves itself to `ended` and ends */
@@ -352,9 +315,8 @@ void soft_work_close(struct soft *s)
     pthread_mutex_unlock(&work->lock);
     workers_join(&work->ended);
     SOFT_EACH(item, next, &work->done)
-        undo(SOFT_OF(struct soft_req, line, item));
-    for (int i = 0; i < SOFT_CREWS; i++)
-        pthread_cond_destroy(&work->crews[i].wanted);
+    undo(SOFT_OF(struct soft_req, line, item));
+    for (int i = 0; i < SOFT_CREWS; i++) pthread_cond_destroy(&work->crews[i].wanted);
     pthread_cond_destroy(&work->idle);
     pthread_mutex_destroy(&work->lock);
 }
