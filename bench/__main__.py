@@ -68,6 +68,8 @@ def main(words: Sequence[str] | None = None) -> int:
     for question in questions:
         place.tell(first_line(question))
         answer = question.run(plan)
+        if about["build"] != "release":
+            answer.notes.append("ringmill is a development build: its assertions are measured too")
         report.print_table(answer)
         place.tell(f"kept as {report.save(report.record_of(answer, plan, about), folder)}")
         failed = failed or answer.failed

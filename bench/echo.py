@@ -12,12 +12,22 @@ from bench.serving import Traffic, serve, serve_traced
 FLOORS = ("C epoll", "C uring recv", "C uring poll")
 RINGMILL = ("ringmill",)
 CONTENDERS = (
-    Contender("ringmill fiber", "echo_fiber.py", (), RINGMILL, ("gevent", *FLOORS)),
+    Contender("ringmill fiber", "echo_fiber.py", ("recv",), RINGMILL, ("gevent", *FLOORS)),
+    Contender(
+        "ringmill fiber, recv_each", "echo_fiber.py", ("each",), RINGMILL, ("gevent", *FLOORS)
+    ),
     Contender("gevent", "echo_gevent.py", (), ("gevent",)),
     Contender(
         "ringmill task",
         "echo_task.py",
-        (),
+        ("recv",),
+        RINGMILL,
+        ("uvloop streams", "uvloop protocol", *FLOORS),
+    ),
+    Contender(
+        "ringmill task, recv_each",
+        "echo_task.py",
+        ("each",),
         RINGMILL,
         ("uvloop streams", "uvloop protocol", *FLOORS),
     ),

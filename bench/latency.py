@@ -10,10 +10,10 @@ from bench.serving import Traffic, serve, serve_traced
 RINGMILL = ("ringmill",)
 PEERS = ("uvloop protocol", "gevent", "C epoll", "C uring recv")
 CONTENDERS = (
-    Contender("ringmill fiber", "echo_fiber.py", (), RINGMILL, PEERS),
-    Contender("ringmill task", "echo_task.py", (), RINGMILL, PEERS),
-    Contender("ringmill fiber, no spin", "echo_fiber.py", ("spin=0",), RINGMILL, PEERS),
-    Contender("ringmill task, no spin", "echo_task.py", ("spin=0",), RINGMILL, PEERS),
+    Contender("ringmill fiber", "echo_fiber.py", ("recv",), RINGMILL, PEERS),
+    Contender("ringmill task", "echo_task.py", ("recv",), RINGMILL, PEERS),
+    Contender("ringmill fiber, no spin", "echo_fiber.py", ("recv", "spin=0"), RINGMILL, PEERS),
+    Contender("ringmill task, no spin", "echo_task.py", ("recv", "spin=0"), RINGMILL, PEERS),
     Contender("uvloop protocol", "echo_protocol.py", ("uvloop",), ("uvloop",)),
     Contender("uvloop streams", "echo_streams.py", ("uvloop",), ("uvloop",)),
     Contender("asyncio protocol", "echo_protocol.py", ("asyncio",)),

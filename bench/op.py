@@ -45,7 +45,7 @@ WHO = {
 }
 METRICS = (
     Metric("ns", "ns per op"),
-    Metric("cpu_ns", "CPU ns"),
+    Metric("cpu_ns", "CPU ns", word="CPU"),
     Metric("syscalls", "system calls"),
 )
 

@@ -22,7 +22,7 @@ CONTENDERS = (
 )
 METRICS = (
     Metric("ns", "ns per await"),
-    Metric("cpu_ns", "CPU ns"),
+    Metric("cpu_ns", "CPU ns", word="CPU"),
     Metric("mallocs", "allocations"),
 )
 CELL = "already complete"

@@ -19,7 +19,7 @@ CONTENDERS = (
 )
 METRICS = (
     Metric("ns", "ns per timer"),
-    Metric("cpu_ns", "CPU ns"),
+    Metric("cpu_ns", "CPU ns", word="CPU"),
     Metric("syscalls", "system calls"),
 )
 CELLS = {f"{n:,} alive": (str(n),) for n in (1_000, 100_000)}

@@ -19,7 +19,7 @@ CONTENDERS = (
 )
 METRICS = (
     Metric("ns", "ns per yield"),
-    Metric("cpu_ns", "CPU ns"),
+    Metric("cpu_ns", "CPU ns", word="CPU"),
     Metric("syscalls", "system calls"),
 )
 CELLS = {"2 taking turns": ("2",), "100 taking turns": ("100",)}

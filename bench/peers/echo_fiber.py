@@ -1,4 +1,4 @@
-"""Echo with ringmill fibers: plain calls, one fiber per connection.  ADDRESS [spin=0]"""
+"""Echo with ringmill fibers: plain calls, one fiber per connection.  ADDRESS recv|each [spin=0]"""
 
 import socket
 import sys
@@ -6,14 +6,18 @@ import sys
 import ringmill
 from machine import machine_from
 
-address, *options = sys.argv[1:]
+address, how, *options = sys.argv[1:]
 
 
 def serve(sock: socket.socket) -> None:
     if sock.family == socket.AF_INET:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    while data := ringmill.recv(sock, 65536):
-        ringmill.sendall(sock, data)
+    if how == "each":
+        for data in ringmill.recv_each(sock):
+            ringmill.sendall(sock, data)
+    else:
+        while data := ringmill.recv(sock, 65536):
+            ringmill.sendall(sock, data)
     ringmill.close(sock)
 
 

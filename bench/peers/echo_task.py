@@ -1,4 +1,4 @@
-"""Echo with ringmill's own coroutines: one native task per connection.  ADDRESS [spin=0]"""
+"""Echo with ringmill's own coroutines, one task per connection.  ADDRESS recv|each [spin=0]"""
 
 import socket
 import sys
@@ -7,14 +7,18 @@ import ringmill
 from machine import machine_from
 from ringmill import aio
 
-address, *options = sys.argv[1:]
+address, how, *options = sys.argv[1:]
 
 
 async def serve(sock: socket.socket) -> None:
     if sock.family == socket.AF_INET:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    while data := await aio.recv(sock, 65536):
-        await aio.sendall(sock, data)
+    if how == "each":
+        async for data in aio.recv_each(sock):
+            await aio.sendall(sock, data)
+    else:
+        while data := await aio.recv(sock, 65536):
+            await aio.sendall(sock, data)
     await aio.close(sock)
 
 

@@ -49,7 +49,7 @@ async def main() -> None:
     await tick()
     accepting.cancel()
     for task in spinning:
-        await task.join()
+        await task
     record.last_word()
 
 
