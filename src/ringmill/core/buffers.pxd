@@ -1,7 +1,7 @@
 """Groups of buffers that the kernel fills; declarations only."""
 from libc.stdint cimport uint16_t
 
-from ringmill.core.op cimport Driver, Handler
+from ringmill.core.driver cimport Driver, Handler
 from ringmill.core.ring cimport io_uring_buf_ring, rm_ring
 
 cdef class Starver(Handler):

@@ -9,7 +9,7 @@ Knows memory and the group's ring; does not know who receives.
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint16_t, uint64_t
 
-from ringmill.core.op cimport Driver, Handler
+from ringmill.core.driver cimport Driver, Handler
 from ringmill.core.ring cimport (
     IORING_REGISTER_PBUF_RING, IORING_UNREGISTER_PBUF_RING, io_uring_buf, io_uring_buf_reg,
     io_uring_buf_ring, rm_ring,

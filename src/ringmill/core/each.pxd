@@ -2,7 +2,8 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from ringmill.core.buffers cimport Group, Starver
-from ringmill.core.op cimport Driver, Op
+from ringmill.core.driver cimport Driver
+from ringmill.core.op cimport Op
 from ringmill.core.ring cimport io_uring_sqe, rm_ring
 
 cdef struct rm_shot:

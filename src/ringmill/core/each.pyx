@@ -15,9 +15,10 @@ from posix.unistd cimport close as posix_close
 
 from ringmill.core.buffers cimport Group, Starver
 from ringmill.core.machine cimport Machine, machine_group
+from ringmill.core.driver cimport Driver, check_thread, here, here_or_none
 from ringmill.core.op cimport (
-    P_DETACHED, R_ACCEPT, R_COUNT, R_DATA, Driver, Op, check_thread, here, here_or_none,
-    op_complete_value, op_local, op_new, op_push_on, op_request_cancel,
+    P_DETACHED, R_ACCEPT, R_COUNT, R_DATA, Op, op_complete_value, op_local, op_new, op_push_on,
+    op_request_cancel,
 )
 from ringmill.core.results cimport socket_from
 from ringmill.core.ring cimport (
@@ -70,7 +71,7 @@ cdef class Shots(Starver):
         self.op = op
         return 0
 
-    cdef bint on_cqe(self, Op op, int res, uint32_t flags):
+    cdef bint on_cqe(self, object op, int res, uint32_t flags):
         cdef bint last = not flags & IORING_CQE_F_MORE
         cdef bint go_on = last
         cdef rm_shot shot
@@ -78,7 +79,7 @@ cdef class Shots(Starver):
         shot.flags = flags
         if last:
             self.op = None
-            op.handler = None
+            (<Op>op).handler = None
         if flags & IORING_CQE_F_BUFFER and self.group is not None:
             self.group.lent += 1
         if self.closed:
@@ -122,14 +123,14 @@ cdef class Shots(Starver):
                 self.arm()
         return op
 
-    cdef void undo(self, Op op) noexcept:
+    cdef void undo(self, object op) noexcept:
         """The next result was handed to an op that nobody took it from: keep it for the next."""
-        if op.error is None and not self.closed:
+        if (<Op>op).error is None and not self.closed:
             if self.back is None:
                 self.back = []
-            self.back.append(op.value)
+            self.back.append((<Op>op).value)
 
-    cdef void cancelled(self, Op op) noexcept:
+    cdef void cancelled(self, object op) noexcept:
         if self.asking is op:
             self.asking = None
 

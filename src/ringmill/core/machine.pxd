@@ -3,8 +3,10 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from ringmill.core.balance cimport Adaptive, Balance
 from ringmill.core.buffers cimport Group
-from ringmill.core.op cimport Driver, Op, Waiter
+from ringmill.core.driver cimport Driver, Waiter
+from ringmill.core.op cimport Op
 from ringmill.core.ring cimport rm_ring
+from ringmill.core.spin cimport rm_spin
 from ringmill.core.strand cimport Strand
 from ringmill.core.timers cimport Timers
 
@@ -29,11 +31,8 @@ cdef class Machine(Driver):
     cdef int64_t looked_ns, sampled_ns
     cdef unsigned sampled_at
     cdef readonly unsigned switches_max  # seen between two looks at I/O
-    # spinning
-    cdef bint spin
-    cdef int spin_score
-    cdef long preempted
-    cdef uint64_t spins, spins_won, waits
+    cdef rm_spin spin
+    cdef uint64_t waits
     cdef uint64_t switched
 
 cdef object machine_next(Machine machine)

@@ -14,11 +14,15 @@ from posix.unistd cimport close as posix_close, read as posix_read, write as pos
 
 from ringmill.core.balance cimport Adaptive, Balance
 from ringmill.core.buffers cimport Group, open_group
-from ringmill.core.op cimport (
-    Driver, Op, Waiter, driver_free, driver_init, forget_value, here, here_or_none, op_cqe,
-    op_release_all, ready_pop, ready_push, set_here,
+from ringmill.core.driver cimport (
+    Driver, Waiter, driver_free, driver_init, here, here_or_none, ready_pop, ready_push, set_here,
+)
+from ringmill.core.op cimport Op, forget_value, op_cqe, op_release_all
+from ringmill.core.kernel cimport (
+    close_ring, forget_ring, open_ring, open_soft, ring_is_soft,
 )
 from ringmill.core.ring cimport *
+from ringmill.core.spin cimport rm_spin, spin_or_sleep
 from ringmill.core.strand cimport Strand
 from ringmill.core.timers cimport Timers, now_ns
 
@@ -28,7 +32,6 @@ import signal
 import threading
 import weakref
 
-from ringmill.core import masks
 from ringmill.errors import ClosedError, RingmillError, WrongThread
 
 cdef extern from "errno.h":
@@ -38,31 +41,12 @@ cdef extern from "errno.h":
 cdef extern from "sched.h" nogil:
     int sched_yield()
 
-cdef extern from "sys/resource.h" nogil:
-    struct rusage:
-        long ru_nivcsw
-    int getrusage(int who, rusage *out)
-    int RUSAGE_THREAD
-
-cdef extern from *:
-    """
-    #if defined(__x86_64__) || defined(__i386__)
-    #define rm_pause() __builtin_ia32_pause()
-    #else
-    #define rm_pause() ((void)0)
-    #endif
-    """
-    void rm_pause() noexcept nogil
-
 cdef enum:
     ENTRIES = 1024          # SQEs: 64 KiB; a full queue costs one enter more, nothing else
     CQ_PER_SQ = 8           # multishot makes many CQEs of one SQE; overflow is safe but slow
     OPS_MAX = 1 << 20       # op slots: 16 bytes each, grown by doubling up to this
     REAP_MAX = 256          # CQEs per look (4 KiB of stack); then fibers run, then the next
     SAMPLE = 64             # switches between two looks at the clock
-    SPIN_NS = 50_000        # longer waits are slept: a sleep and a wake-up cost about this much
-    SPIN_CHECK = 64         # spins between two looks at whether others want the processor
-    SPIN_REST = 1000        # waits without spinning after the machine was seen to be busy
     ROOM_TRIES = 10_000     # enters before a kernel that takes nothing is called broken
     GROUP_COUNT = 128       # buffers of 16 KiB: 2 MiB of address space, used as data comes
     GROUP_SIZE = 16384
@@ -75,19 +59,6 @@ cdef enum:
     TO_BESIDE = 2           # the soft ring beside has something
 
 cdef object machines = weakref.WeakSet()
-
-
-class Kernel:
-    """Which kernel a machine runs on: `name` ("linux" or "soft"), and `why`, in a sentence."""
-
-    __slots__ = ("name", "why")
-
-    def __init__(self, name, why):
-        self.name = name
-        self.why = why
-
-    def __repr__(self):
-        return f"<Kernel {self.name}: {self.why}>"
 
 
 cdef Machine machine_here():
@@ -150,12 +121,7 @@ cdef int machine_wait(Machine self) except -1:
         return machine_look(self)
     self.waits += 1
     with nogil, cython.nonecheck(False):
-        if machine_spin(self, timeout_ns):
-            res = 0
-            if rm_needs_enter(&self.ring):
-                res = rm_enter(&self.ring, 0, 0)
-        else:
-            res = rm_enter(&self.ring, 1, timeout_ns)
+        res = spin_or_sleep(&self.spin, &self.ring, timeout_ns)
     machine_entered(self, res)
     machine_reap(self, &self.ring)
     machine_looked(self)
@@ -203,55 +169,6 @@ cdef int64_t machine_timeout(Machine self) noexcept:
         return RM_FOREVER
     due -= now_ns()
     return due if due > 0 else 0
-
-
-# ── spinning: a short wait is cheaper awake ─────────────────────────────────────────────────
-
-@cython.nonecheck(False)  # without the GIL there is nothing to raise with
-cdef bint machine_spin(Machine self, int64_t timeout_ns) noexcept nogil:
-    """Wait awake for a moment where sleeping would cost more. True: something is there.
-
-    The score rises while completions come within SPIN_NS and falls while they do not; a busy
-    machine (others take the processor from us) rests the habit for a while.
-    """
-    cdef int64_t started, now
-    cdef rm_ring *ring = &self.ring
-    if not self.spin or not ring.behaviours & RM_TASKRUN_FLAG:
-        return False
-    if self.spin_score < 0:
-        self.spin_score += 1
-        return False
-    if rm_sq_pending(ring):
-        rm_enter(ring, 0, 0)
-    started = now_ns()
-    self.spins += 1
-    while True:
-        for _ in range(20):
-            if rm_cq_ready(ring) or rm_needs_enter(ring):
-                self.spins_won += 1
-                if self.spin_score < 8:
-                    self.spin_score += 1
-                return not machine_is_busy(self)
-            rm_pause()
-        now = now_ns()
-        if now - started > SPIN_NS or (timeout_ns >= 0 and now - started >= timeout_ns):
-            break
-    # Each miss costs SPIN_NS; try again only after as many waits as there were misses in a row.
-    self.spin_score = -16 if self.spin_score == 0 else 0
-    return False
-
-
-@cython.nonecheck(False)
-cdef bint machine_is_busy(Machine self) noexcept nogil:
-    """Now and then: were we made to give up the processor while we spun?"""
-    cdef rusage usage
-    if self.spins % SPIN_CHECK:
-        return False
-    if getrusage(RUSAGE_THREAD, &usage) == 0:
-        if usage.ru_nivcsw - self.preempted > SPIN_CHECK // 8:
-            self.spin_score = -SPIN_REST
-        self.preempted = usage.ru_nivcsw
-    return False
 
 
 # ── cold: entering, events, the ring beside ─────────────────────────────────────────────────
@@ -393,13 +310,15 @@ cdef class Machine(Driver):
             raise ValueError(f"entries is a power of two, 8 to 32768, not {entries}")
         self.balance = Adaptive() if balance is None else balance
         self.adaptive = self.balance if isinstance(self.balance, Adaptive) else None
-        self.spin = spin
+        self.spin.wanted = spin
         self.wake_read = self.wake_write = -1
         self.timers = Timers()
         self.strands = set()
         self.posts = collections.deque()
         driver_init(self, ops_max)
-        machine_open(self, kernel, sqpoll, entries, workers_max)
+        self.kernel = open_ring(&self.ring, kernel, sqpoll, entries, entries * CQ_PER_SQ,
+                                workers_max)
+        self.dead = False
         self.pending_max = max(1, self.balance.pending_max(self.ring.sq_entries))
         self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         machine_arm_wake(self)
@@ -437,18 +356,11 @@ cdef class Machine(Driver):
 
     cdef rm_ring *open_beside(self) except NULL:
         """The soft ring for what the real kernel lacks; made at first need."""
-        cdef rm_config config
-        cdef int res
         if self.beside != NULL:
             return self.beside
-        if self.ring.kernel == &rm_soft:
+        if ring_is_soft(&self.ring):
             return &self.ring  # it answers EINVAL for what it does not know
-        memset(&config, 0, sizeof(config))
-        config.entries = self.ring.sq_entries
-        config.cq_entries = self.ring.cq_entries
-        res = rm_open(&self.soft, &rm_soft, &config)
-        if res < 0:
-            raise OSError(-res, self.soft.why.decode())
+        open_soft(&self.soft, self.ring.sq_entries, self.ring.cq_entries)
         self.beside = &self.soft
         return self.beside
 
@@ -481,7 +393,7 @@ cdef class Machine(Driver):
             "beside_submitted": self.beside.submitted if self.beside != NULL else 0,
             "stale": self.stale, "switches": self.switched + self.switches,
             "max_switches_between_io": self.switches_max,
-            "waits": self.waits, "spins": self.spins, "spins_won": self.spins_won,
+            "waits": self.waits, "spins": self.spin.spins, "spins_won": self.spin.won,
         }
 
     @property
@@ -508,37 +420,6 @@ cdef class Machine(Driver):
             machine_end(self)
 
 
-cdef int machine_open(Machine self, object kernel, bint sqpoll, unsigned entries,
-                      unsigned workers_max) except -1:
-    """Try the kernels in the order that was asked for; the first that works is ours."""
-    cdef rm_config config
-    cdef const rm_kernel *candidate
-    cdef int res = 0
-    choice = masks.choose(kernel)
-    hidden = masks.from_environment()
-    memset(&config, 0, sizeof(config))
-    config.entries = entries
-    config.cq_entries = entries * CQ_PER_SQ
-    config.workers_max = workers_max
-    config.sqpoll = sqpoll
-    refused = []
-    for name in choice.order:
-        candidate = &rm_linux if name == "linux" else &rm_soft
-        # What is hidden of the real kernel is what the soft one then does.
-        config.masked_ops = hidden.ops if name == "linux" else 0
-        config.masked = hidden.behaviours if name == "linux" else 0
-        config.masked_setup = hidden.setup if name == "linux" else 0
-        memset(&self.ring, 0, sizeof(rm_ring))
-        res = rm_open(&self.ring, candidate, &config)
-        said = self.ring.why.decode("utf-8", "replace")
-        if res >= 0:
-            self.dead = False
-            self.kernel = Kernel(name, "; ".join([*refused, choice.why, said]))
-            return 0
-        refused.append(said)
-    raise OSError(-res, "; ".join(refused))
-
-
 cdef int machine_end(Machine self) except -1:
     """The rings first, then what they point to: a CQE that comes late would write freed memory."""
     self.dead = True
@@ -546,9 +427,9 @@ cdef int machine_end(Machine self) except -1:
         signal.set_wakeup_fd(-1)
         self.owns_signals = False
     if self.beside != NULL:
-        rm_close(self.beside)
+        close_ring(self.beside)
         self.beside = NULL
-    rm_close(&self.ring)
+    close_ring(&self.ring)
     machine_let_go(self)
     return 0
 
@@ -587,23 +468,6 @@ cdef int machine_own_signals(Machine self) except -1:
     return 0
 
 
-def soft_facts():
-    """What the soft kernel can do, by trying it."""
-    cdef rm_ring ring
-    cdef rm_config config
-    memset(&ring, 0, sizeof(ring))
-    memset(&config, 0, sizeof(config))
-    config.entries = 8
-    config.cq_entries = 16
-    cdef int res = rm_open(&ring, &rm_soft, &config)
-    if res < 0:
-        raise OSError(-res, ring.why.decode())
-    try:
-        return {"opcodes": ring.opcodes, "behaviours": ring.behaviours}
-    finally:
-        rm_close(&ring)
-
-
 def _after_fork_in_child():
     """The parent's rings are not ours: let go of them without touching them."""
     cdef Machine machine
@@ -615,9 +479,9 @@ def _after_fork_in_child():
             signal.set_wakeup_fd(-1)
             machine.owns_signals = False
         if machine.beside != NULL:
-            rm_forget(machine.beside)
+            forget_ring(machine.beside)
             machine.beside = NULL
-        rm_forget(&machine.ring)
+        forget_ring(&machine.ring)
         machine_let_go(machine)
     machines.clear()
 

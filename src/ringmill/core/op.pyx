@@ -4,8 +4,8 @@ Two lives, each an explicit state: the kernel's (may it still write to the op's 
 program's (has somebody taken the result?). The kernel holds a reference from push to the last
 CQE. `user_data` carries slot and generation, so that a stale CQE can reach no other op.
 
-Knows rings, slots and the runqueue of its machine (the Driver); does not know fibers or tasks,
-which are Waiters to it, nor when the machine turns.
+Knows the Driver's rings and slots; does not know fibers or tasks, which are Waiters to it, nor
+when the machine turns.
 """
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -16,6 +16,9 @@ from libc.string cimport memset
 from posix.unistd cimport close as posix_close
 
 from ringmill.core.aux cimport rm_aux
+from ringmill.core.driver cimport (
+    SLOT_NONE, Driver, Handler, Waiter, check_thread, here, rm_slot, slots_grow,
+)
 from ringmill.core.results cimport accepted, message_of, shortened, socket_from, stat_of, waitid_of
 from ringmill.core.views cimport Views, views_of
 from ringmill.core.ring cimport (
@@ -27,15 +30,13 @@ import os
 import types
 import warnings
 
-from ringmill.errors import Cancelled, ClosedError, RingmillError, WouldExceedBudget, WrongThread
+from ringmill.errors import Cancelled, ClosedError, RingmillError
 
 cdef extern from *:
     """
     #include <assert.h>
-    static __thread PyObject *rm_here; /* borrowed: the machine of this thread owns itself */
     """
     void rm_assert "assert"(bint) noexcept
-    PyObject *rm_here
 
 cdef extern from "await.h":
     int rm_return(PyObject *value) except -1
@@ -49,190 +50,11 @@ cdef extern from "errno.h":
         ECANCELED
         EINTR
 
-# Room in the SQ that only cancels may use: a cancel must never wait for what it is to end.
 cdef enum:
-    CANCEL_ROOM = 4
-    SLOTS_FIRST = 256   # op slots to begin with; doubled up to the machine's ops_max
-    READY_FIRST = 1024  # places on the runqueue to begin with; doubled
-    AUX_KEPT_MAX = 1024  # blocks kept for reuse: 400 KiB
-    SLOT_NONE = 0xFFFFFFFF
-
-
-# ── the machine of this thread ──────────────────────────────────────────────────────────────
-
-cdef object make_machine = None
-
-
-def _set_factory(factory):
-    """Tell which class to make when a call finds no machine in its thread (see face/)."""
-    global make_machine
-    make_machine = factory
-
-
-cdef Driver here():
-    """The machine of this thread, made at first use."""
-    if rm_here == NULL:
-        make_machine()
-    return <Driver>rm_here
-
-
-cdef Driver here_or_none():
-    return <Driver>rm_here if rm_here != NULL else None
-
-
-def _here():
-    """The machine of this thread, or None."""
-    return here_or_none()
-
-
-cdef int set_here(Driver driver) except -1:
-    """Make `driver` this thread's machine; None takes the present one away."""
-    global rm_here
-    rm_here = <PyObject *>driver if driver is not None else NULL
-    return 0
-
-
-cdef int check_thread(Driver driver) except -1:
-    if <PyObject *>driver != rm_here:
-        if driver.dead:
-            raise ClosedError("the machine of this op is closed, or was left behind by a fork")
-        raise WrongThread(
-            "this belongs to the machine of another thread; Machine.call_threadsafe is the way in")
-    return 0
-
-
-cdef void forget_value() noexcept:
-    rm_forget_value()
-
-
-# ── waiters, handlers ───────────────────────────────────────────────────────────────────────
-
-cdef class Waiter:
-    cdef void wake(self, Op op) noexcept:
-        """`op` is done. Called while CQEs are taken in: only puts itself on the runqueue."""
-        ready_push(op.driver, self)
-
-    cdef int run(self) except -1:
-        """Its turn has come."""
-        raise NotImplementedError
-
-    cdef int raise_pending(self) except -1:
-        """Raise the cancel that was asked for; called where `must_raise` is set."""
-        self.must_raise = False
-        raise Cancelled
-
-
-cdef class Handler:
-    cdef bint on_cqe(self, Op op, int res, uint32_t flags):
-        """Take one CQE; answer whether it was the op's last. Runs no user code."""
-        return True
-
-    cdef void undo(self, Op op) noexcept:
-        """`op` was done and nobody will take its value: give it back."""
-
-    cdef void cancelled(self, Op op) noexcept:
-        """A local op was cancelled: forget it."""
-
-
-# ── driver: slots and runqueue ──────────────────────────────────────────────────────────────
-
-cdef class Driver:
-    cdef int make_room(self, rm_ring *ring) except -1:
-        """Submit what is queued so that the SQ has room."""
-        raise NotImplementedError
-
-    cdef rm_ring *open_beside(self) except NULL:
-        """The soft ring for what the real kernel lacks."""
-        raise NotImplementedError
-
-
-cdef int driver_init(Driver driver, uint32_t ops_max) except -1:
-    driver.ops_max = ops_max
-    driver.slots_free = SLOT_NONE
-    driver.ready_items = <PyObject **>malloc(READY_FIRST * sizeof(PyObject *))
-    if driver.ready_items == NULL:
-        raise MemoryError
-    driver.ready_mask = READY_FIRST - 1
-    slots_grow(driver)
-    return 0
-
-
-cdef void driver_free(Driver driver) noexcept:
-    cdef rm_aux *aux
-    while driver.ready_head != driver.ready_tail:
-        Py_XDECREF(driver.ready_items[driver.ready_head & driver.ready_mask])
-        driver.ready_head += 1
-    free(driver.ready_items)
-    driver.ready_items = NULL
-    free(driver.slots)
-    driver.slots = NULL
-    while driver.aux_free != NULL:
-        aux = driver.aux_free
-        driver.aux_free = aux.next
-        free(aux)
-
-
-cdef int slots_grow(Driver driver) except -1:
-    cdef uint32_t old = driver.slots_size
-    cdef uint32_t size = old * 2 if old else SLOTS_FIRST
-    cdef uint32_t i
-    if size > driver.ops_max:
-        size = driver.ops_max
-    if size <= old:
-        raise WouldExceedBudget(f"ops_max: {driver.ops_max} ops are alive on this machine")
-    cdef rm_slot *slots = <rm_slot *>realloc(driver.slots, size * sizeof(rm_slot))
-    if slots == NULL:
-        raise MemoryError
-    driver.slots = slots
-    for i in range(size, old, -1):
-        slots[i - 1].op = NULL
-        slots[i - 1].generation = 1
-        slots[i - 1].next_free = driver.slots_free
-        driver.slots_free = i - 1
-    driver.slots_size = size
-    return 0
-
-
-cdef int ready_grow(Driver driver) except -1:
-    cdef size_t size = driver.ready_mask + 1
-    cdef size_t i
-    cdef PyObject **items = <PyObject **>malloc(2 * size * sizeof(PyObject *))
-    if items == NULL:
-        raise MemoryError
-    for i in range(size):
-        items[i] = driver.ready_items[(driver.ready_head + i) & driver.ready_mask]
-    free(driver.ready_items)
-    driver.ready_items = items
-    driver.ready_head = 0
-    driver.ready_tail = size
-    driver.ready_mask = 2 * size - 1
-    return 0
+    CANCEL_ROOM = 4  # SQEs for cancels alone: a cancel must never wait for what it is to end
 
 
 # ── hot path ────────────────────────────────────────────────────────────────────────────────
-
-cdef int ready_push(Driver driver, Waiter waiter) except -1:
-    """Put `waiter` on the runqueue; it stands there at most once."""
-    if waiter.queued:
-        return 0
-    if driver.ready_tail - driver.ready_head > driver.ready_mask:
-        ready_grow(driver)
-    waiter.queued = True
-    Py_INCREF(waiter)
-    driver.ready_items[driver.ready_tail & driver.ready_mask] = <PyObject *>waiter
-    driver.ready_tail += 1
-    return 0
-
-
-cdef object ready_pop(Driver driver):
-    """The next Waiter; the caller has made sure that there is one."""
-    cdef PyObject *item = driver.ready_items[driver.ready_head & driver.ready_mask]
-    cdef Waiter waiter = <Waiter>item
-    driver.ready_head += 1
-    Py_DECREF(waiter)  # the queue's reference; `waiter` holds its own
-    waiter.queued = False
-    return waiter
-
 
 cdef inline int slot_take(Op op) except -1:
     cdef Driver driver = op.driver
@@ -260,7 +82,7 @@ cdef inline void slot_give(Op op) noexcept:
 
 cdef Op op_new(int kind):
     """A new op of this thread's machine. Raises the cancel that the caller has pending."""
-    cdef Driver driver = <Driver>rm_here if rm_here != NULL else here()
+    cdef Driver driver = here()
     cdef Waiter current = driver.current
     if current is not None and current.must_raise:
         current.raise_pending()
@@ -399,6 +221,11 @@ cdef object op_take(Op op):
     if kind == R_FD:
         return res
     return op_take_rare(op, kind, res)
+
+
+cdef void forget_value() noexcept:
+    """The reused StopIteration would keep the last value alive: once per turn is enough."""
+    rm_forget_value()
 
 
 # ── the rest ────────────────────────────────────────────────────────────────────────────────

@@ -9,8 +9,9 @@ import os
 from typing import Any
 
 from ringmill.core import masks
-from ringmill.core.machine import Machine, soft_facts
-from ringmill.core.op import _here
+from ringmill.core.driver import _here
+from ringmill.core.kernel import soft_facts
+from ringmill.core.machine import Machine
 
 FEATURES = {
     0: "single_mmap", 1: "nodrop", 2: "submit_stable", 3: "rw_cur_pos", 4: "cur_personality",

@@ -1,5 +1,6 @@
 """A line of execution; declarations only."""
-from ringmill.core.op cimport Driver, Op, Waiter
+from ringmill.core.driver cimport Driver, Waiter
+from ringmill.core.op cimport Op
 
 cdef class Strand(Waiter):
     cdef Driver driver

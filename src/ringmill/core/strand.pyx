@@ -6,10 +6,8 @@ op's own last CQE.
 
 Knows cancel, join and what became of it; does not know how it is resumed (face/).
 """
-from ringmill.core.op cimport (
-    K_DONE, Driver, Handler, Op, Waiter, check_thread, op_complete_value, op_local, op_request_cancel,
-    ready_push,
-)
+from ringmill.core.driver cimport Driver, Handler, Waiter, check_thread, ready_push
+from ringmill.core.op cimport K_DONE, Op, op_complete_value, op_local, op_request_cancel
 
 import sys
 
@@ -24,20 +22,20 @@ cdef class Joiner(Handler):
     """Forgets a join op whose waiter gave up."""
     cdef Strand strand
 
-    cdef void cancelled(self, Op op) noexcept:
+    cdef void cancelled(self, object op) noexcept:
         if self.strand.joiners is not None and op in self.strand.joiners:
             self.strand.joiners.remove(op)
 
-    cdef void undo(self, Op op) noexcept:
+    cdef void undo(self, object op) noexcept:
         # Joined, but whoever joined never looked: an error is reported after all.
-        if op.error is not None:
+        if (<Op>op).error is not None:
             self.strand.taken = False
 
 
 cdef class Strand(Waiter):
     """Something that runs, waits, and ends with a value or an error."""
 
-    cdef void wake(self, Op op) noexcept:
+    cdef void wake(self, object op) noexcept:
         if self.waiting is op:
             ready_push(self.driver, self)
 

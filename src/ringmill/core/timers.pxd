@@ -1,7 +1,8 @@
 """Timers; declarations only."""
 from libc.stdint cimport int64_t
 
-from ringmill.core.op cimport Driver, Handler, Op
+from ringmill.core.driver cimport Driver, Handler
+from ringmill.core.op cimport Op
 
 cdef struct rm_entry:
     int64_t deadline_ns

@@ -8,7 +8,8 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, realloc
 
-from ringmill.core.op cimport Driver, Handler, Op, op_complete_value, op_local
+from ringmill.core.driver cimport Driver, Handler
+from ringmill.core.op cimport Op, op_complete_value, op_local
 
 cdef extern from "time.h" nogil:
     struct timespec:
@@ -154,7 +155,7 @@ cdef class Sleep(Timer):
             op.handler = None
             op_complete_value(op, None, None)
 
-    cdef void cancelled(self, Op op) noexcept:
+    cdef void cancelled(self, object op) noexcept:
         self.op = None
         self.timers.remove(self)
 

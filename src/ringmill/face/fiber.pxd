@@ -1,7 +1,8 @@
 """Fibers; declarations only."""
 from ringmill.core.each cimport Each
 from ringmill.core.machine cimport Machine
-from ringmill.core.op cimport Op, Waiter
+from ringmill.core.driver cimport Waiter
+from ringmill.core.op cimport Op
 from ringmill.core.strand cimport Strand
 
 cdef extern from "greenlet.h":

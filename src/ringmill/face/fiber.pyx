@@ -18,9 +18,8 @@ from libc.stdlib cimport free, malloc
 
 from ringmill.core.each cimport Each
 from ringmill.core.machine cimport Machine, machine_ended, machine_here, machine_next
-from ringmill.core.op cimport (
-    K_DONE, Op, Waiter, check_thread, op_attach, op_request_cancel, op_take, ready_push,
-)
+from ringmill.core.driver cimport Waiter, check_thread, ready_push
+from ringmill.core.op cimport K_DONE, Op, op_attach, op_request_cancel, op_take
 from ringmill.core.strand cimport Strand
 
 import types

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from ringmill.core.driver import _set_factory
 from ringmill.core.machine import Machine as CoreMachine
-from ringmill.core.op import _set_factory
 from ringmill.face import run as _run
 
 __all__ = ["Machine", "machine", "run"]

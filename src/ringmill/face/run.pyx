@@ -3,7 +3,7 @@
 Knows machines and strands; the public class is in machine.py.
 """
 from ringmill.core.machine cimport Machine
-from ringmill.core.op cimport here, here_or_none
+from ringmill.core.driver cimport here, here_or_none
 from ringmill.core.strand cimport Strand
 from ringmill.face.fiber cimport Fiber, Fibers, fiber_here, wait
 from ringmill.face.spawn cimport spawn_strand

@@ -8,9 +8,8 @@ Knows strands; does not know what they do.
 cimport cython
 
 from ringmill.core.machine cimport Machine, machine_here
-from ringmill.core.op cimport (
-    K_DONE, P_DETACHED, Op, Waiter, op_attach, op_complete_value, op_local,
-)
+from ringmill.core.driver cimport Waiter
+from ringmill.core.op cimport K_DONE, P_DETACHED, Op, op_attach, op_complete_value, op_local
 from ringmill.core.strand cimport Strand
 from ringmill.face.fiber cimport drive, strand_here
 from ringmill.face.spawn cimport spawn_strand
@@ -24,12 +23,13 @@ cdef class Child(Waiter):
     cdef scope owner
     cdef Strand strand
 
-    cdef void wake(self, Op op) noexcept:
+    cdef void wake(self, object op) noexcept:
         cdef scope owner = self.owner
-        op.program = P_DETACHED
+        cdef object error = (<Op>op).error
+        (<Op>op).program = P_DETACHED
         owner.children.discard(self)
-        if op.error is not None and not isinstance(op.error, Cancelled):
-            owner.errors.append(op.error)
+        if error is not None and not isinstance(error, Cancelled):
+            owner.errors.append(error)
             scope_cancel(owner)
         if not owner.children and owner.idle is not None:
             idle, owner.idle = owner.idle, None

@@ -4,7 +4,8 @@ Functions whose name ends in `_op` are the awaitable face; ringmill/aio.py gives
 public names. Knows fibers and tasks; does not know ops by name.
 """
 from ringmill.core.machine cimport Machine, machine_here
-from ringmill.core.op cimport Op, check_thread, op_request_cancel, ready_push
+from ringmill.core.driver cimport check_thread, ready_push
+from ringmill.core.op cimport Op, op_request_cancel
 from ringmill.core.strand cimport Strand
 from ringmill.core.timers cimport deadline_in, sleep_op as core_sleep_op
 from ringmill.face.fiber cimport (

@@ -10,7 +10,8 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
 from ringmill.core.machine cimport Machine, machine_ended
-from ringmill.core.op cimport Op, check_thread, op_attach, op_request_cancel, ready_push
+from ringmill.core.driver cimport check_thread, ready_push
+from ringmill.core.op cimport Op, op_attach, op_request_cancel
 from ringmill.core.strand cimport Strand
 from ringmill.face.fiber cimport wait
 

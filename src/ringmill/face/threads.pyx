@@ -3,7 +3,8 @@
 Knows local ops and call_threadsafe; does not know what is called.
 """
 from ringmill.core.machine cimport Machine, machine_here
-from ringmill.core.op cimport Handler, Op, op_complete_value, op_local
+from ringmill.core.driver cimport Handler
+from ringmill.core.op cimport Op, op_complete_value, op_local
 from ringmill.face.fiber cimport wait
 
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ cdef class Thread(Handler):
     """The op's side of a call in a thread; forgets the op when it is cancelled."""
     cdef Op op
 
-    cdef void cancelled(self, Op op) noexcept:
+    cdef void cancelled(self, object op) noexcept:
         self.op = None
 
     def finish(self, value, error):

@@ -1,0 +1,56 @@
+"""The part of a machine that ops see; declarations only."""
+from cpython.object cimport PyObject
+from libc.stdint cimport uint32_t, uint64_t
+
+from ringmill.core.aux cimport rm_aux
+from ringmill.core.ring cimport rm_ring
+
+cdef enum:
+    SLOT_NONE = 0xFFFFFFFF
+
+cdef struct rm_slot:
+    PyObject *op         # borrowed from the kernel's reference
+    uint32_t generation  # never 0, so that user_data < 2**32 is ours to give meaning
+    uint32_t next_free
+
+cdef class Waiter:
+    """Whoever can stand on the runqueue."""
+    cdef bint queued               # it stands there now, once
+    cdef bint must_raise           # a cancel was asked and has not been raised yet
+    cdef void wake(self, object op) noexcept
+    cdef int run(self) except -1
+    cdef int raise_pending(self) except -1
+
+cdef class Handler:
+    """Takes the CQEs of an op that has more than one."""
+    cdef bint on_cqe(self, object op, int res, uint32_t flags)
+    cdef void undo(self, object op) noexcept
+    cdef void cancelled(self, object op) noexcept
+
+cdef class Driver:
+    """The part of a machine that ops see."""
+    cdef rm_ring ring              # the kernel that was chosen
+    cdef rm_ring *beside           # soft, for opcodes which that kernel lacks; or NULL
+    cdef rm_slot *slots
+    cdef uint32_t slots_size, slots_free
+    cdef readonly uint32_t ops_live, ops_max
+    cdef PyObject **ready_items    # the runqueue: a ring of owned Waiters
+    cdef size_t ready_head, ready_tail, ready_mask
+    cdef Waiter current            # who is running
+    cdef bint dead                 # closed, or left behind by a fork
+    cdef rm_aux *aux_free
+    cdef uint32_t aux_out, holds   # blocks and buffers that ops hold
+    cdef uint64_t stale            # CQEs of ops that were gone: shown in stats()
+    cdef int make_room(self, rm_ring *ring) except -1
+    cdef rm_ring *open_beside(self) except NULL
+
+cdef Driver here()
+cdef Driver here_or_none()
+cdef int set_here(Driver driver) except -1
+cdef int check_thread(Driver driver) except -1
+
+cdef int ready_push(Driver driver, Waiter waiter) except -1
+cdef object ready_pop(Driver driver)
+cdef int driver_init(Driver driver, uint32_t ops_max) except -1
+cdef void driver_free(Driver driver) noexcept
+cdef int slots_grow(Driver driver) except -1

@@ -1,0 +1,195 @@
+"""The part of a machine that ops see: slots, the runqueue, and who is running.
+
+Below the op, so that an op can know its machine: where an Op is meant, it is an `object` here.
+Knows who can wait and be woken; does not know what an op is.
+"""
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from libc.stdint cimport uint32_t
+from libc.stdlib cimport free, malloc, realloc
+
+from ringmill.core.aux cimport rm_aux
+from ringmill.core.ring cimport rm_ring
+
+from ringmill.errors import Cancelled, ClosedError, WouldExceedBudget, WrongThread
+
+cdef extern from *:
+    """
+    static __thread PyObject *rm_here; /* borrowed: the machine of this thread owns itself */
+    """
+    PyObject *rm_here
+
+cdef enum:
+    SLOTS_FIRST = 256   # op slots to begin with; doubled up to the machine's ops_max
+    READY_FIRST = 1024  # places on the runqueue to begin with; doubled
+
+
+# ── the machine of this thread ──────────────────────────────────────────────────────────────
+
+cdef object make_machine = None
+
+
+def _set_factory(factory):
+    """Tell which class to make when a call finds no machine in its thread (see face/)."""
+    global make_machine
+    make_machine = factory
+
+
+cdef Driver here():
+    """The machine of this thread, made at first use."""
+    if rm_here == NULL:
+        make_machine()
+    return <Driver>rm_here
+
+
+cdef Driver here_or_none():
+    return <Driver>rm_here if rm_here != NULL else None
+
+
+def _here():
+    """The machine of this thread, or None."""
+    return here_or_none()
+
+
+cdef int set_here(Driver driver) except -1:
+    """Make `driver` this thread's machine; None takes the present one away."""
+    global rm_here
+    rm_here = <PyObject *>driver if driver is not None else NULL
+    return 0
+
+
+cdef int check_thread(Driver driver) except -1:
+    if <PyObject *>driver != rm_here:
+        if driver.dead:
+            raise ClosedError("the machine of this op is closed, or was left behind by a fork")
+        raise WrongThread(
+            "this belongs to the machine of another thread; Machine.call_threadsafe is the way in")
+    return 0
+
+
+# ── waiters, handlers ───────────────────────────────────────────────────────────────────────
+
+cdef class Waiter:
+    cdef void wake(self, object op) noexcept:
+        """`op`, an Op, is done. Called while CQEs are taken in: runs no user code."""
+
+    cdef int run(self) except -1:
+        """Its turn has come."""
+        raise NotImplementedError
+
+    cdef int raise_pending(self) except -1:
+        """Raise the cancel that was asked for; called where `must_raise` is set."""
+        self.must_raise = False
+        raise Cancelled
+
+
+cdef class Handler:
+    cdef bint on_cqe(self, object op, int res, uint32_t flags):
+        """Take one CQE; answer whether it was the op's last. Runs no user code."""
+        return True
+
+    cdef void undo(self, object op) noexcept:
+        """`op` was done and nobody will take its value: give it back."""
+
+    cdef void cancelled(self, object op) noexcept:
+        """A local op was cancelled: forget it."""
+
+
+# ── driver: slots and runqueue ──────────────────────────────────────────────────────────────
+
+cdef class Driver:
+    cdef int make_room(self, rm_ring *ring) except -1:
+        """Submit what is queued so that the SQ has room."""
+        raise NotImplementedError
+
+    cdef rm_ring *open_beside(self) except NULL:
+        """The soft ring for what the real kernel lacks."""
+        raise NotImplementedError
+
+
+cdef int driver_init(Driver driver, uint32_t ops_max) except -1:
+    driver.ops_max = ops_max
+    driver.slots_free = SLOT_NONE
+    driver.ready_items = <PyObject **>malloc(READY_FIRST * sizeof(PyObject *))
+    if driver.ready_items == NULL:
+        raise MemoryError
+    driver.ready_mask = READY_FIRST - 1
+    slots_grow(driver)
+    return 0
+
+
+cdef void driver_free(Driver driver) noexcept:
+    cdef rm_aux *aux
+    while driver.ready_head != driver.ready_tail:
+        Py_XDECREF(driver.ready_items[driver.ready_head & driver.ready_mask])
+        driver.ready_head += 1
+    free(driver.ready_items)
+    driver.ready_items = NULL
+    free(driver.slots)
+    driver.slots = NULL
+    while driver.aux_free != NULL:
+        aux = driver.aux_free
+        driver.aux_free = aux.next
+        free(aux)
+
+
+cdef int slots_grow(Driver driver) except -1:
+    cdef uint32_t old = driver.slots_size
+    cdef uint32_t size = old * 2 if old else SLOTS_FIRST
+    cdef uint32_t i
+    if size > driver.ops_max:
+        size = driver.ops_max
+    if size <= old:
+        raise WouldExceedBudget(f"ops_max: {driver.ops_max} ops are alive on this machine")
+    cdef rm_slot *slots = <rm_slot *>realloc(driver.slots, size * sizeof(rm_slot))
+    if slots == NULL:
+        raise MemoryError
+    driver.slots = slots
+    for i in range(size, old, -1):
+        slots[i - 1].op = NULL
+        slots[i - 1].generation = 1
+        slots[i - 1].next_free = driver.slots_free
+        driver.slots_free = i - 1
+    driver.slots_size = size
+    return 0
+
+
+cdef int ready_grow(Driver driver) except -1:
+    cdef size_t size = driver.ready_mask + 1
+    cdef size_t i
+    cdef PyObject **items = <PyObject **>malloc(2 * size * sizeof(PyObject *))
+    if items == NULL:
+        raise MemoryError
+    for i in range(size):
+        items[i] = driver.ready_items[(driver.ready_head + i) & driver.ready_mask]
+    free(driver.ready_items)
+    driver.ready_items = items
+    driver.ready_head = 0
+    driver.ready_tail = size
+    driver.ready_mask = 2 * size - 1
+    return 0
+
+
+# ── hot path: the runqueue ──────────────────────────────────────────────────────────────────
+
+cdef int ready_push(Driver driver, Waiter waiter) except -1:
+    """Put `waiter` on the runqueue; it stands there at most once."""
+    if waiter.queued:
+        return 0
+    if driver.ready_tail - driver.ready_head > driver.ready_mask:
+        ready_grow(driver)
+    waiter.queued = True
+    Py_INCREF(waiter)
+    driver.ready_items[driver.ready_tail & driver.ready_mask] = <PyObject *>waiter
+    driver.ready_tail += 1
+    return 0
+
+
+cdef object ready_pop(Driver driver):
+    """The next Waiter; the caller has made sure that there is one."""
+    cdef PyObject *item = driver.ready_items[driver.ready_head & driver.ready_mask]
+    cdef Waiter waiter = <Waiter>item
+    driver.ready_head += 1
+    Py_DECREF(waiter)  # the queue's reference; `waiter` holds its own
+    waiter.queued = False
+    return waiter

@@ -1,0 +1,89 @@
+"""Which kernel: the first that works, unless somebody decided; and why.
+
+The one module that the C code of ring/ is linked into: others reach a kernel through the ring's
+own pointers. Knows kernels and masks; does not know machines.
+"""
+from libc.string cimport memset
+
+from ringmill.core.ring cimport (
+    rm_close, rm_config, rm_forget, rm_kernel, rm_linux, rm_open, rm_ring, rm_soft,
+)
+
+from ringmill.core import masks
+
+
+class Kernel:
+    """Which kernel a machine runs on: `name` ("linux" or "soft"), and `why`, in a sentence."""
+
+    __slots__ = ("name", "why")
+
+    def __init__(self, name, why):
+        self.name = name
+        self.why = why
+
+    def __repr__(self):
+        return f"<Kernel {self.name}: {self.why}>"
+
+
+cdef object open_ring(rm_ring *ring, object wish, bint sqpoll, unsigned entries,
+                      unsigned cq_entries, unsigned workers_max):
+    """Try the kernels in the order that was asked for; a Kernel that tells which it is."""
+    cdef rm_config config
+    cdef const rm_kernel *candidate
+    cdef int res = 0
+    choice = masks.choose(wish)
+    hidden = masks.from_environment()
+    refused = []
+    for name in choice.order:
+        memset(&config, 0, sizeof(config))
+        config.entries = entries
+        config.cq_entries = cq_entries
+        config.workers_max = workers_max
+        candidate = &rm_soft
+        if name == "linux":
+            candidate = &rm_linux
+            config.sqpoll = sqpoll
+            # What is hidden of the real kernel is what the soft one then does.
+            config.masked_ops = hidden.ops
+            config.masked = hidden.behaviours
+            config.masked_setup = hidden.setup
+        res = rm_open(ring, candidate, &config)
+        said = ring.why.decode("utf-8", "replace")
+        if res >= 0:
+            return Kernel(name, "; ".join([why for why in (*refused, choice.why, said) if why]))
+        refused.append(said)
+    raise OSError(-res, "; ".join(refused))
+
+
+cdef int open_soft(rm_ring *ring, unsigned entries, unsigned cq_entries) except -1:
+    cdef rm_config config
+    cdef int res
+    memset(&config, 0, sizeof(config))
+    config.entries = entries
+    config.cq_entries = cq_entries
+    res = rm_open(ring, &rm_soft, &config)
+    if res < 0:
+        raise OSError(-res, ring.why.decode("utf-8", "replace"))
+    return 0
+
+
+cdef bint ring_is_soft(rm_ring *ring) noexcept:
+    return ring.kernel == &rm_soft
+
+
+cdef void close_ring(rm_ring *ring) noexcept:
+    rm_close(ring)
+
+
+cdef void forget_ring(rm_ring *ring) noexcept:
+    rm_forget(ring)
+
+
+def soft_facts():
+    """What the soft kernel can do, by trying it."""
+    cdef rm_ring ring
+    open_soft(&ring, 8, 16)
+    try:
+        return {"opcodes": ring.opcodes, "behaviours": ring.behaviours}
+    finally:
+        rm_close(&ring)
