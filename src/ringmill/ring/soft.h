@@ -150,6 +150,7 @@ struct soft {
     struct soft_list condemned; /* cancelled, to be told after the op that cancelled them */
     uint32_t posted; /* CQEs that count for counted timeouts */
     unsigned nudging; /* calls that were asked to stop and have not yet */
+    int64_t nudged_ns;
     /* fds */
     struct soft_file **files;
     unsigned files_size;
@@ -193,7 +194,7 @@ void soft_park(struct soft *s, struct soft_req *r,
                enum soft_state state); /* can be cancelled now */
 void soft_unpark(struct soft *s, struct soft_req *r);
 struct soft_list *soft_bucket(struct soft *s, uint64_t user_data);
-struct soft_file *soft_file_of(struct soft *s, int fd); /* NULL: out of memory */
+int soft_file_of(struct soft *s, int fd, struct soft_file **found); /* makes its entry */
 struct soft_file *soft_file_find(struct soft *s, int fd);
 int64_t soft_now_ns(void);
 

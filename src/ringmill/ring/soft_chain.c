@@ -41,6 +41,11 @@ uint64_t soft_opcodes(void) {
     return known;
 }
 
+static bool wants_urgent(const struct io_uring_sqe *sqe) {
+    return (sqe->opcode == IORING_OP_RECV || sqe->opcode == IORING_OP_RECVMSG)
+           && (sqe->msg_flags & MSG_OOB);
+}
+
 static void start_row(struct soft *s, struct soft_req *r) {
     const struct rm_soft_row *row = &rm_soft_rows[r->sqe.opcode];
     int res;
@@ -51,7 +56,7 @@ static void start_row(struct soft *s, struct soft_req *r) {
         soft_finish(s, r, res, 0);
         return;
     case RM_WHEN_READABLE:
-        r->want = EPOLLIN;
+        r->want = wants_urgent(&r->sqe) ? EPOLLIN | EPOLLPRI : EPOLLIN;
         soft_try(s, r);
         return;
     case RM_WHEN_WRITABLE:

@@ -6,6 +6,7 @@
  */
 #include "soft.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -127,25 +128,28 @@ struct soft_file *soft_file_find(struct soft *s, int fd) {
     return fd >= 0 && (unsigned)fd < s->files_size ? s->files[fd] : NULL;
 }
 
-struct soft_file *soft_file_of(struct soft *s, int fd) {
+int soft_file_of(struct soft *s, int fd, struct soft_file **found) {
+    if (fd < 0) return -EBADF;
     if ((unsigned)fd >= s->files_size) {
+        if (fcntl(fd, F_GETFD) < 0) return -EBADF; /* no table for a number that was made up */
         unsigned size = s->files_size ? s->files_size : 64;
         while (size <= (unsigned)fd) size *= 2;
         struct soft_file **files = realloc(s->files, size * sizeof *files);
-        if (!files) return NULL;
+        if (!files) return -ENOMEM;
         memset(files + s->files_size, 0, (size - s->files_size) * sizeof *files);
         s->files = files;
         s->files_size = size;
     }
     if (!s->files[fd]) {
         struct soft_file *file = calloc(1, sizeof *file);
-        if (!file) return NULL;
+        if (!file) return -ENOMEM;
         file->fd = fd;
         soft_list_init(&file->waiters);
         soft_list_init(&file->jobs);
         s->files[fd] = file;
     }
-    return s->files[fd];
+    *found = s->files[fd];
+    return 0;
 }
 
 int64_t soft_now_ns(void) {

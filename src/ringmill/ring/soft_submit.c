@@ -115,9 +115,9 @@ static int prep(const struct soft *s, struct soft_req *r, const struct chain *ch
 /* The chain is complete: run its head, or, when one of it is refused, refuse all. */
 static void chain_close(struct soft *s, struct chain *chain) {
     struct soft_req *head = chain->head;
-    if (!head) return;
     bool bad = chain->bad;
     *chain = (struct chain){0};
+    if (!head) return;
     if (bad) {
         struct soft_req *next = head->chain;
         bool silent = head->sqe.flags & IOSQE_CQE_SKIP_SUCCESS;
@@ -155,7 +155,8 @@ int soft_submit(struct soft *s, unsigned count) {
             /* Without memory for a request there is none for its place in a backlog either. */
             if (!soft_post(s, sqe->user_data, -ENOMEM, 0)) break;
             taken++;
-            if (chain.head) chain.bad = true;
+            chain.bad = true;
+            if (!(sqe->flags & LINKS)) chain_close(s, &chain);
             continue;
         }
         r->sqe = *sqe;

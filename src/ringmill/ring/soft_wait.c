@@ -21,7 +21,6 @@
  */
 #include "soft.h"
 
-#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -96,11 +95,10 @@ static int file_watch(struct soft *s, struct soft_file *file, uint32_t want) {
 }
 
 int soft_watch(struct soft *s, struct soft_req *r) {
-    if (r->sqe.fd < 0 || fcntl(r->sqe.fd, F_GETFD) < 0)
-        return -EBADF; /* before a table is made as large as a wild number */
-    struct soft_file *file = soft_file_of(s, r->sqe.fd);
-    if (!file) return -ENOMEM;
-    int err = file_watch(s, file, r->want);
+    struct soft_file *file;
+    int err = soft_file_of(s, r->sqe.fd, &file);
+    if (err < 0) return err;
+    err = file_watch(s, file, r->want);
     if (err < 0) return err;
     r->file = file;
     soft_park(s, r, SOFT_WAITING);
@@ -120,10 +118,11 @@ void soft_forsake(struct soft *s, int fd) {
 
 /* ── hot path ── */
 
-/* Would `r` hear only what `before`, with the very same call, has just heard: nothing there? */
+/* Would `r` hear only what `before`, with the very same call, has just heard: nothing there? Not
+ * asked of writers: there may be room for a smaller one. */
 static bool same_call(const struct soft_req *r, const struct soft_req *before) {
-    return before && r->sqe.opcode == before->sqe.opcode && r->sqe.rw_flags == before->sqe.rw_flags
-           && r->sqe.opcode != IORING_OP_POLL_ADD && r->sqe.opcode != IORING_OP_SENDMSG;
+    return before && r->want == EPOLLIN && before->want == EPOLLIN
+           && r->sqe.opcode == before->sqe.opcode && r->sqe.rw_flags == before->sqe.rw_flags;
 }
 
 static void file_ready(struct soft *s, struct soft_file *file, uint32_t events) {

@@ -163,13 +163,10 @@ int soft_work_add(struct soft *s, struct soft_req *r, enum soft_crew_id id) {
     struct soft_work *work = &s->work;
     struct soft_crew *crew = &work->crews[id];
     struct soft_file *file = NULL;
-    if (r->sqe.fd >= 0 && soft_has_file(r->sqe.opcode)) {
-        file = soft_file_of(s, r->sqe.fd);
-        if (!file) return -ENOMEM;
-    }
+    int err = soft_has_file(r->sqe.opcode) ? soft_file_of(s, r->sqe.fd, &file) : 0;
+    if (err < 0) return err;
     if (!work->begun) work_begin(work);
     pthread_mutex_lock(&work->lock);
-    int err = 0;
     if (crew->queued >= crew->idle && crew->threads < crew->threads_max)
         err = worker_start(work, crew);
     if (err == 0 || crew->threads > 0) { /* fewer threads than wanted will do, none will not */
@@ -185,6 +182,7 @@ int soft_work_add(struct soft *s, struct soft_req *r, enum soft_crew_id id) {
     soft_park(s, r, SOFT_WORKING);
     if (file) {
         r->file = file;
+        soft_list_del(&r->by_file);
         soft_list_add(&file->jobs, &r->by_file);
     }
     return 0;
@@ -255,6 +253,9 @@ int soft_work_cancel(struct soft *s, struct soft_req *r) {
 
 void soft_work_nudge(struct soft *s) {
     if (s->nudging == 0) return;
+    int64_t now = soft_now_ns();
+    if (now - s->nudged_ns < SOFT_NUDGE_NS) return;
+    s->nudged_ns = now;
     pthread_mutex_lock(&s->work.lock);
     interrupt(&s->work, NULL);
     pthread_mutex_unlock(&s->work.lock);
