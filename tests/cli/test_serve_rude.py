@@ -153,8 +153,9 @@ def few_files(limit: int) -> tuple[str, ...]:
     return ("sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh")
 
 
-def test_more_clients_than_descriptors(kernel_name: str, tree: object) -> None:
-    """A crowd that connects and says nothing does not keep out who has something to say."""
+@pytest.mark.parametrize("words", [b"", b"GET"], ids=["silent", "half a word"])
+def test_more_clients_than_descriptors(kernel_name: str, tree: object, words: bytes) -> None:
+    """A crowd that connects and does not ask does not keep out who does."""
     server = ServedDirectory(
         str(tree), "--kernel", kernel_name, "--port", "0", "--no-access-log",
         wrapper=few_files(128),
@@ -162,11 +163,15 @@ def test_more_clients_than_descriptors(kernel_name: str, tree: object) -> None:
     with server:
         crowd = [dial(server) for _ in range(400)]
         try:
+            for sock in crowd:
+                with contextlib.suppress(ConnectionError):
+                    sock.sendall(words)
             for path, size in (("/hello.txt", 6), ("/middle", 100_000), ("/sub/", None)):
                 answer = get(server, path)
                 assert answer.status == 200 and len(answer.body) == (size or len(answer.body))
             # Who was not in the way is still there and is answered.
-            crowd[-1].sendall(b"GET /hello.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            request = b"GET /hello.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            crowd[-1].sendall(request.removeprefix(words))
             assert parse(read_all(crowd[-1]))[0].body == b"hello\n"
         finally:
             for sock in crowd:

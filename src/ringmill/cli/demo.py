@@ -229,11 +229,12 @@ def digest_file(path: Path) -> str:
 
 
 def draw(rows: list[Row]) -> Table:
-    table = Table(box=SIMPLE, pad_edge=False)
+    caption = "enters, syscalls: the server's, per request; spliced: bodies"
+    table = Table(box=SIMPLE, pad_edge=False, caption=caption, caption_justify="left")
     for name in ("kernel", "client"):
         table.add_column(name)
-    for name in ("files", "bytes", "requests/s", "enters/req", "syscalls/req", "spliced", "wrong"):
-        table.add_column(name, justify="right")
+    for name in ("files", "bytes", "req/s", "enters", "syscalls", "spliced", "wrong"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
             row.kernel, row.client, f"{row.files:,}", human_size(row.size), f"{row.rate:,.0f}",

@@ -28,6 +28,8 @@ from .http.site import Site
 from .signals import Signals
 
 # The kernel's own bound since 5.4 (net.core.somaxconn): a burst waits there, not in our memory.
+# TCP_DEFER_ACCEPT, which keeps silent clients there too, was tried: when more come than fit, those
+# who do speak wait for retransmissions, up to a minute.
 BACKLOG = 4096
 
 DEFAULTS = Limits(connections=0)

@@ -12,10 +12,14 @@ class Bell:
     def __init__(self) -> None:
         self._waiting: ringmill.Fiber | ringmill.Task | None = None
 
-    def wait(self) -> None:
+    def wait(self, seconds: float | None = None) -> None:
+        """Until it rings, or for `seconds`; which of the two it was, the state tells."""
         self._waiting = ringmill.current()
         try:
-            ringmill.park()
+            with ringmill.timeout(seconds):
+                ringmill.park()
+        except TimeoutError:
+            pass
         finally:
             self._waiting = None
 

@@ -72,7 +72,7 @@ class Host(Protocol):
         """A reply has gone out, or as much of it as ever will."""
 
     def report(self, error: Exception) -> None:
-        """A mistake of ours, to be told to whoever runs the server."""
+        """A mistake of ours, for whoever runs the server."""
 
 
 class Placeholder:
@@ -150,10 +150,7 @@ class Connection:
         if event is h11.NEED_DATA:
             if self.server.stopping:
                 return None
-            self.wait_for_client()
-            event = self.parse()
-            if event is h11.NEED_DATA:
-                event = self.receive_slowly()
+            event = self.wait_for_request()
         if isinstance(event, h11.ConnectionClosed):
             return None
         assert isinstance(event, h11.Request), event
@@ -166,13 +163,16 @@ class Connection:
         self.drop_body()
         return self.asked
 
-    def wait_for_client(self) -> None:
-        """Until something comes. Between requests that may take long; silence is no offence."""
+    def wait_for_request(self) -> object:
+        """Until the client has sent a whole head. Until then it can be asked to make room, and a
+        byte now and then does not move it from its place in that line."""
         self.phase = Phase.IDLE
         self.server.waits(self)
         try:
-            with ringmill.timeout(self.limits.idle_s):
+            with ringmill.timeout(self.limits.idle_s):  # silence is no offence
                 self.receive()
+            event = self.parse()
+            return self.receive_slowly() if event is h11.NEED_DATA else event
         finally:
             self.server.woke(self)
 
@@ -216,8 +216,11 @@ class Connection:
         try:
             return self.http.next_event()
         except h11.RemoteProtocolError as error:
+            data, ended = self.http.trailing_data
+            if ended:
+                raise ConnectionResetError("the client hung up in the middle") from None
             status = error.error_status_hint
-            if status == 431 and b"\n" not in self.http.trailing_data[0]:
+            if status == 431 and b"\n" not in data:
                 status = 414  # not even the request line came to an end
             raise Refusal(status) from None
 

@@ -45,6 +45,11 @@ STILLBORN = (
 # rest of the process or of the machine holds them, and nobody tells us when that ends.
 ROOM_PAUSE_S = 0.1
 
+# A client has at least so long to speak before it is closed to make room: a round trip around the
+# world. Longer, and a silent crowd holds the others up: with room for 488 connections, a full
+# queue of 4,096 takes two seconds to pass.
+SILENCE_S = 0.25
+
 # Log lines wait this long for company; a terminal does not notice.
 LOG_EVERY_S = 0.1
 
@@ -82,8 +87,8 @@ class Server:
         self.stopping = False  # nobody else is accepted
         self.drained = False  # and the last connection has ended
         self.connections: set[Connection] = set()
-        # Connections that wait for their client, the longest waiting first.
-        self.idle: OrderedDict[Connection, None] = OrderedDict()
+        # Connections that wait for their client and since when, the longest waiting first.
+        self.idle: OrderedDict[Connection, float] = OrderedDict()
         self._room = Bell()
         self._lines = Bell()
         self._acceptor: ringmill.Fiber | None = None
@@ -166,8 +171,7 @@ class Server:
         """Serve a client as soon as there is room."""
         try:
             while len(self.connections) >= self.limits.connections:
-                self.evict()
-                self._room.wait()
+                self._room.wait(self.evict())
         except BaseException:
             sock.close()
             raise
@@ -179,25 +183,27 @@ class Server:
     def survive(self, error: OSError) -> None:
         """After a failed accept: wait until another can succeed. Raises when none ever will."""
         if error.errno in NO_ROOM:
-            self.evict()
-            if self.connections:
-                self._room.wait()
-            else:
-                ringmill.sleep(ROOM_PAUSE_S)
+            self._room.wait(self.evict() if self.connections else ROOM_PAUSE_S)
         elif error.errno not in STILLBORN:
             raise error
 
-    def evict(self) -> None:
-        """Ask the connection that has been silent longest to make room. With nobody idle the
-        next client waits until somebody is done."""
-        if self.idle:
-            longest, _ = self.idle.popitem(last=False)
-            longest.hurry()
-            self.counts.evicted += 1
+    def evict(self) -> float | None:
+        """Ask the connection that has been silent longest to make room. When none has been for
+        long enough: in how many seconds one will have been; None when nobody is idle at all."""
+        if not self.idle:
+            return None
+        longest, since = next(iter(self.idle.items()))
+        wait_s = since + SILENCE_S - time.monotonic()
+        if wait_s > 0:
+            return wait_s
+        del self.idle[longest]
+        longest.hurry()
+        self.counts.evicted += 1
+        return None
 
     def waits(self, connection: Connection) -> None:
-        """A connection begins to wait for its client: it could make room now."""
-        self.idle[connection] = None
+        """A connection begins to wait for its client: it could make room, now or soon."""
+        self.idle[connection] = time.monotonic()
         self._room.ring()
 
     def woke(self, connection: Connection) -> None:
