@@ -25,6 +25,7 @@ static struct {
     bool sqpoll_forbidden;
     unsigned setups, enters, registers; /* calls so far */
     uint64_t opcodes;                   /* bit per opcode that was given to any ring */
+    uint64_t registered;                /* bit per register opcode */
 } kernel;
 
 /* The rings that exist, for a look into their SQs. */
@@ -87,6 +88,7 @@ static long fake_enter(const long arg[6]) {
 
 static long fake_register(const long arg[6]) {
     kernel.registers++;
+    kernel.registered |= UINT64_C(1) << arg[1];
     if (kernel.registers_lost >> arg[1] & 1) return fail(EINVAL);
     return real_syscall(__NR_io_uring_register, arg);
 }
@@ -138,7 +140,7 @@ static void every_kernel_gives_its_best(void) {
         CHECK_EQUAL(ring.setup_flags, kernels[i].got);
         CHECK_EQUAL(ring.cq_entries, 32);
         check_works(&ring);
-        rm_close_quiet(&ring);
+        rm_close(&ring);
     }
     kernel.setup_known = IORING_SETUP_IOPOLL; /* not even these */
     CHECK_EQUAL(rm_open(&ring, &rm_linux, &config), -EINVAL);
@@ -168,7 +170,7 @@ static void sqpoll_without_the_privilege_is_done_without(void) {
     check_open(&ring, &config);
     CHECK_EQUAL(ring.setup_flags & IORING_SETUP_SQPOLL, 0);
     check_works(&ring);
-    rm_close_quiet(&ring);
+    rm_close(&ring);
 }
 
 /* A mask is a promise: not even the probe gives a masked opcode to any ring. */
@@ -204,19 +206,19 @@ static void a_masked_behaviour_takes_along_what_needs_it(void) {
     check_open(&ring, &config);
     CHECK_EQUAL(
         ring.behaviours & (RM_BUFFER_RINGS | RM_RECV_MULTISHOT | RM_READ_MULTISHOT | RM_BUNDLE), 0);
-    rm_close_quiet(&ring);
+    rm_close(&ring);
     config.masked = 0;
     config.masked_ops = UINT64_C(1) << IORING_OP_SEND_ZC | UINT64_C(1) << IORING_OP_ACCEPT;
     check_open(&ring, &config);
     CHECK_EQUAL(ring.behaviours & (RM_SEND_ZC | RM_ACCEPT_MULTISHOT), 0);
-    rm_close_quiet(&ring);
+    rm_close(&ring);
     config.masked = RM_REGISTERED_RING | RM_TASKRUN_FLAG | RM_DEFER_TASKRUN;
     check_open(&ring, &config);
     CHECK_EQUAL(ring.behaviours & config.masked, 0);
     CHECK_EQUAL(ring.setup_flags & (DEFER | FLAG), 0);
     CHECK_EQUAL(ring.enter_flags, 0);
     check_works(&ring);
-    rm_close_quiet(&ring);
+    rm_close(&ring);
 }
 
 /* What the kernel refuses to register is missing, and nothing else. */
@@ -228,17 +230,17 @@ static void no_buffer_rings_no_multishot_receive(void) {
     CHECK_EQUAL(
         ring.behaviours & (RM_BUFFER_RINGS | RM_RECV_MULTISHOT | RM_READ_MULTISHOT | RM_BUNDLE), 0);
     CHECK(ring.behaviours & RM_POLL_MULTISHOT);
-    rm_close_quiet(&ring);
+    rm_close(&ring);
     kernel.registers_lost = UINT64_C(1) << IORING_REGISTER_BUFFERS;
     check_open(&ring, &config);
     CHECK_EQUAL(ring.behaviours & RM_FIXED_BUFFERS, 0);
-    rm_close_quiet(&ring);
+    rm_close(&ring);
     kernel.registers_lost = UINT64_C(1) << IORING_REGISTER_RING_FDS;
     check_open(&ring, &config);
     CHECK_EQUAL(ring.behaviours & RM_REGISTERED_RING, 0);
     CHECK_EQUAL(ring.enter_fd, ring.fd);
     check_works(&ring);
-    rm_close_quiet(&ring);
+    rm_close(&ring);
 }
 
 /* The questions are put once; a signal in their midst changes no answer; other masks ask again. */
@@ -249,25 +251,25 @@ static void answers_are_remembered(void) {
     check_open(&ring, &config);
     uint64_t opcodes = ring.opcodes;
     uint32_t behaviours = ring.behaviours;
-    rm_close_quiet(&ring);
+    rm_close(&ring);
     kernel.enter_error = EINTR;
     kernel.enter_errors = 2;
     CHECK_EQUAL(rm_open_probed(&ring, &rm_linux, &config, &probe), 0);
     CHECK(probe.done);
     CHECK_EQUAL(ring.behaviours, behaviours);
-    rm_close_quiet(&ring);
+    rm_close(&ring);
     kernel.setups = kernel.enters = 0;
     CHECK_EQUAL(rm_open_probed(&ring, &rm_linux, &config, &probe), 0);
     CHECK_EQUAL(kernel.setups, 1);
     CHECK_EQUAL(kernel.enters, 0);
     CHECK_EQUAL(ring.behaviours, behaviours);
     CHECK_EQUAL(ring.opcodes, opcodes);
-    rm_close_quiet(&ring);
+    rm_close(&ring);
     config.masked_ops = UINT64_C(1) << IORING_OP_ACCEPT;
     CHECK_EQUAL(rm_open_probed(&ring, &rm_linux, &config, &probe), 0);
     CHECK(kernel.enters > 0);
     CHECK(!rm_has_op(&ring, IORING_OP_ACCEPT));
-    rm_close_quiet(&ring);
+    rm_close(&ring);
 }
 
 static void nothing_to_do_is_no_call(void) {
@@ -290,7 +292,7 @@ static void nothing_to_do_is_no_call(void) {
     kernel.enters = 0;
     CHECK_EQUAL(rm_enter(&ring, 0, 0), 0);
     CHECK_EQUAL(kernel.enters, 1);
-    rm_close_quiet(&ring);
+    rm_close(&ring);
 }
 
 /* Pitfall 26: SQPOLL that makes the system call each time costs a core and saves nothing. */
@@ -331,7 +333,7 @@ static void what_enter_answers_reaches_the_caller(void) {
         CHECK_EQUAL(check_next(&ring).user_data, i); /* the next enter takes it */
         CHECK_EQUAL(rm_cq_ready(&ring), 0);
     }
-    rm_close_quiet(&ring);
+    rm_close(&ring);
 }
 
 /* The kernel says so by a counter when the answer to enter is a number of SQEs. */
@@ -348,30 +350,83 @@ static void a_lost_cqe_is_reported_once(void) {
     rm_close(&ring);
 }
 
-/* As before 6.0: nothing is cancelled before the ring dies, so its death alone must be awaited. */
-static void close_waits_for_a_writer_without_a_cancel(void) {
+/* As before 6.0, where nothing is cancelled before the ring dies: more reads than end while close
+ * still waits for CQEs, so the ring's death alone tells when the last has stopped writing. */
+static void close_waits_for_writers_without_a_cancel(void) {
+    enum { READS = 24 };
     const size_t size = 32 << 20;
-    struct rm_config config = check_config(8, 16);
+    struct rm_config config = check_config(32, 64);
     struct rm_ring ring;
     int zeros = open("/dev/zero", O_RDONLY | O_CLOEXEC);
     char *buffer = malloc(size);
     CHECK(zeros >= 0 && buffer != NULL);
     kernel.registers_lost = UINT64_C(1) << IORING_REGISTER_SYNC_CANCEL;
-    for (int round = 0; round < 5; round++) {
+    for (int round = 0; round < 3; round++) {
         check_open(&ring, &config);
         memset(buffer, '+', size);
-        struct io_uring_sqe *sqe = rm_push(&ring, IORING_OP_READ, zeros, 1);
-        sqe->flags = IOSQE_ASYNC;
-        sqe->addr = (uint64_t)(uintptr_t)buffer;
-        sqe->len = (unsigned)size;
+        for (unsigned i = 0; i < READS; i++) {
+            struct io_uring_sqe *sqe = rm_push(&ring, IORING_OP_READ, zeros, i);
+            sqe->flags = IOSQE_ASYNC;
+            sqe->addr = (uint64_t)(uintptr_t)buffer;
+            sqe->len = (unsigned)size;
+        }
         CHECK_EQUAL(rm_enter(&ring, 0, 0), 0);
-        while (*(volatile char *)buffer == '+') usleep(50);
+        while (*(volatile char *)buffer == '+') usleep(50); /* it has begun */
         rm_close(&ring);
         memset(buffer, '.', size);
         usleep(3000);
         CHECK(buffer[0] == '.' && memcmp(buffer, buffer + 1, size - 1) == 0);
     }
     free(buffer);
+}
+
+/* What is in flight is counted by CQEs, many of which do not end an op; and quiet rings, which are
+ * most, end without a wait: no pipe, no poll, only what gives the ring back. */
+static void a_quiet_ring_is_not_waited_for(void) {
+    struct rm_config config = check_config(8, 8);
+    struct rm_ring ring;
+    char byte;
+    int pair[2];
+    check_open(&ring, &config);
+    check_pair(pair);
+    struct io_uring_sqe *sqe = rm_push(&ring, IORING_OP_POLL_ADD, pair[0], 1);
+    sqe->len = IORING_POLL_ADD_MULTI;
+    sqe->poll32_events = 1; /* POLLIN, here where tests run */
+    for (int i = 0; i < 20; i++) { /* more than the CQ holds */
+        CHECK_EQUAL(write(pair[1], "x", 1), 1);
+        CHECK(check_next(&ring).flags & IORING_CQE_F_MORE);
+        CHECK_EQUAL(read(pair[0], &byte, 1), 1);
+    }
+    const struct rm_linux_state *state = ring.state;
+    CHECK_EQUAL(state->taken - state->ended, 1);
+    rm_push(&ring, IORING_OP_ASYNC_CANCEL, -1, 2)->addr = 1;
+    CHECK_EQUAL(rm_enter(&ring, 2, RM_FOREVER), 0);
+    CHECK_EQUAL(state->taken - state->ended, 0);
+    kernel.registers = kernel.enters = 0;
+    unsigned undo = ring.enter_flags ? 1 : 0;
+    rm_close(&ring);
+    CHECK_EQUAL(kernel.registers, undo);
+    CHECK_EQUAL(kernel.enters, 0);
+}
+
+/* With something to cancel it takes one cancel and the CQEs, and again no witness. */
+static void what_can_be_cancelled_is_seen_to_end(void) {
+    struct rm_config config = check_config(8, 8);
+    struct rm_ring ring;
+    char bytes[6];
+    int pair[2];
+    check_open(&ring, &config);
+    if (ring.setup_flags & SINGLE) { /* 6.0, as is the cancel of all at once */
+        check_pair(pair);
+        for (unsigned i = 0; i < 6; i++) check_push_recv(&ring, pair[0], &bytes[i], 1, i);
+        CHECK_EQUAL(rm_enter(&ring, 0, 0), 0);
+        kernel.registered = 0;
+        rm_close(&ring);
+        CHECK(kernel.registered >> IORING_REGISTER_SYNC_CANCEL & 1);
+        CHECK(!(kernel.registered >> IORING_REGISTER_FILES & 1));
+    } else {
+        rm_close(&ring);
+    }
 }
 
 static const struct check_case cases[] = {
@@ -386,7 +441,9 @@ static const struct check_case cases[] = {
     CASE(sqpoll_is_called_only_when_it_sleeps),
     CASE(what_enter_answers_reaches_the_caller),
     CASE(a_lost_cqe_is_reported_once),
-    CASE(close_waits_for_a_writer_without_a_cancel),
+    CASE(close_waits_for_writers_without_a_cancel),
+    CASE(a_quiet_ring_is_not_waited_for),
+    CASE(what_can_be_cancelled_is_seen_to_end),
 };
 
 int main(void) { return check_all(cases, sizeof cases / sizeof *cases); }

@@ -310,6 +310,18 @@ static bool lost_cqes(struct rm_linux_state *state) {
     return true;
 }
 
+/* Count the ends of ops among the CQEs that came since the last count. They are about to be reaped,
+ * so it only touches what is touched anyway; those that were reaped already are still in place, as
+ * long as the kernel has not gone once around the queue. If it has, nothing is counted: then more
+ * seems to be in flight than is, and only close takes longer. */
+void rm_linux_count(struct rm_ring *ring) {
+    struct rm_linux_state *state = ring->state;
+    unsigned tail = rm_load(ring->cq_ktail);
+    if (tail - state->counted > ring->cq_entries) state->counted = tail;
+    for (; state->counted != tail; state->counted++)
+        if (!(ring->cqes[state->counted & ring->cq_mask].flags & IORING_CQE_F_MORE)) state->ended++;
+}
+
 /* The kernel's own thread submits. It must be called only when it sleeps, when the SQ is full, or
  * when we want to sleep ourselves: otherwise SQPOLL would cost a core and save nothing. */
 static int enter_sqpoll(struct rm_ring *ring, unsigned wait, int64_t timeout_ns) {
@@ -321,13 +333,16 @@ static int enter_sqpoll(struct rm_ring *ring, unsigned wait, int64_t timeout_ns)
     unsigned kflags = rm_load(ring->sq_kflags), flags = 0;
     if (kflags & IORING_SQ_NEED_WAKEUP && rm_load(ring->sq_khead) != ring->sq_tail)
         flags |= IORING_ENTER_SQ_WAKEUP;
-    if (rm_sq_room(ring) == 0) flags |= IORING_ENTER_SQ_WAIT;
     if (rm_cq_ready(ring) >= wait) wait = 0;
     int result = 0;
-    if (wait || kflags & IORING_SQ_CQ_OVERFLOW)
+    /* A full SQ: after an enter there is room. The kernel's wait for that ends early, and without
+     * a word, when some task work is to be done. */
+    while (result >= 0 && rm_sq_room(ring) == 0)
+        result = enter_call(ring, 0, 0, flags | IORING_ENTER_SQ_WAIT, NULL);
+    if (result >= 0 && (wait || kflags & IORING_SQ_CQ_OVERFLOW))
         /* It is told of no SQEs: the number would hide how the wait ended. */
         result = enter_wait(ring, 0, wait, flags, timeout_ns);
-    else if (flags)
+    else if (result >= 0 && flags)
         result = enter_call(ring, 0, 0, flags, NULL);
     if (lost_cqes(state)) result = -EBADR;
     if (result < 0) ring->submitted += taken; /* announced all the same; rm_enter will not count */
@@ -344,21 +359,23 @@ static int linux_enter(struct rm_ring *ring, unsigned submit, unsigned wait, int
     bool satisfied = rm_cq_ready(ring) >= wait;
     if (!submit && satisfied && !rm_needs_enter(ring)) return 0;
 
+    int64_t began_ns = submit && timeout_ns > 0 ? rm_now_ns() : 0;
     /* GETEVENTS even when nothing is waited for: with DEFER_TASKRUN a submit alone would leave the
      * completions unmade, and CQEs that did not fit are put into the CQ only by it. */
-    if (!wait || satisfied) {
-        int taken = enter_call(ring, submit, 0, IORING_ENTER_GETEVENTS, NULL);
-        return lost_cqes(state) ? -EBADR : taken;
-    }
-    int64_t began_ns = submit && timeout_ns > 0 ? rm_now_ns() : 0;
-    int taken = enter_wait(ring, submit, wait, 0, timeout_ns);
-    if (lost_cqes(state)) return -EBADR;
-    if (taken <= 0 || (unsigned)taken < submit || rm_cq_ready(ring) >= wait) return taken;
+    int taken = satisfied ? enter_call(ring, submit, 0, IORING_ENTER_GETEVENTS, NULL)
+                          : enter_wait(ring, submit, wait, 0, timeout_ns);
+    if (taken > 0) state->taken += (unsigned)taken;
+    rm_linux_count(ring);
+    bool lost = lost_cqes(state);
+    bool whole = taken > 0 && (unsigned)taken == submit;
+    if (!lost && (satisfied || !whole || rm_cq_ready(ring) >= wait)) return taken;
 
+    /* From here on a number of SQEs is not the answer, so rm_enter will not count them. */
+    if (taken > 0) ring->submitted += (unsigned)taken;
+    if (lost) return -EBADR;
     /* All was submitted and yet the wait is short: a signal or the time ended it, which the kernel
      * does not tell beside the number. Waiting again would keep Python's signal handlers from
      * running until something completes. */
-    ring->submitted += (unsigned)taken; /* rm_enter counts only what is returned */
     return timeout_ns > 0 && rm_now_ns() - began_ns >= timeout_ns ? -ETIME : -EINTR;
 }
 

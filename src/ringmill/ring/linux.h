@@ -1,7 +1,6 @@
 /* What the files of the real kernel share: its state, and how one file reaches the other.
  *
- * linux.c makes and enters a ring, linux_close.c ends it, ring.c calls the
- * ends that other kernels do not have. No room
+ * linux.c makes and enters a ring, linux_close.c ends it, ring.c calls rm_linux_forget. No room
  * but ring/ includes this file.
  */
 #ifndef RM_LINUX_H
@@ -20,8 +19,14 @@ struct rm_linux_state {
     unsigned *cq_koverflow; /* CQEs that are lost for ever, counted by the kernel … */
     unsigned lost;          /* … and how many of them enter has reported */
     unsigned told;          /* SQPOLL: up to which SQE the kernel's thread has been told */
-    pid_t owner;            /* the thread that made the ring; a registered index is valid there */
-    bool forkless;          /* the mappings do not exist in a forked child */
+    /* What close has to know: taken - ended is what is in flight, or more (CQE_SKIP hides ends).
+     * Not where another ring's MSG_RING puts CQEs here: the owner of such a ring ends its ops
+     * before it closes the ring, and counts them itself. */
+    uint64_t taken, ended; /* SQEs, and CQEs without F_MORE */
+    unsigned counted; /* up to which CQE */
+    bool miscounted; /* some were gone before they were counted */
+    pid_t owner; /* the thread that made the ring; a registered index is valid there */
+    bool forkless; /* the mappings do not exist in a forked child */
 };
 
 static inline int rm_register(int fd, unsigned opcode, void *arg, unsigned n) {
@@ -36,9 +41,8 @@ static inline int64_t rm_now_ns(void) {
 }
 
 void rm_linux_unmap(struct rm_ring *ring);
+void rm_linux_count(struct rm_ring *ring);
 void rm_linux_close(struct rm_ring *ring);
-/* rm_close_quiet for a ring of rm_linux. */
-void rm_linux_close_quiet(struct rm_ring *ring);
 /* rm_forget for a ring of rm_linux. */
 void rm_linux_forget(struct rm_ring *ring);
 

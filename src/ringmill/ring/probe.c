@@ -40,7 +40,6 @@ enum {
 /* What a try needs at hand. */
 struct bench {
     struct rm_ring ring; /* the small one */
-    bool stuck;          /* an answer did not come: something may be in flight */
     int pair[2];         /* a stream socket and its peer, which has sent one byte */
     int pipe[2];         /* likewise */
     int idle;            /* a listener nobody connects to */
@@ -78,10 +77,7 @@ static int connect_to(int listener) {
 static void close_bench(struct bench *bench) {
     int fds[] = {bench->pair[0], bench->pair[1],  bench->pipe[0], bench->pipe[1],
                  bench->idle,    bench->listener, bench->client};
-    if (bench->stuck)
-        rm_close(&bench->ring);
-    else
-        rm_close_quiet(&bench->ring);
+    rm_close(&bench->ring);
     for (unsigned i = 0; i < sizeof fds / sizeof *fds; i++)
         if (fds[i] >= 0) close(fds[i]);
     if (bench->page != MAP_FAILED) munmap(bench->page, (size_t)sysconf(_SC_PAGESIZE));
@@ -94,7 +90,6 @@ static bool open_bench(struct bench *bench, const struct rm_config *config) {
     small.sqpoll = false;                /* no thread for a moment's questions */
     small.masked |= RM_REGISTERED_RING;  /* and none of the thread's sixteen places */
     memset(&bench->ring, 0, sizeof bench->ring);
-    bench->stuck = false;
     bench->pair[0] = bench->pair[1] = bench->pipe[0] = bench->pipe[1] = -1;
     bench->idle = listen_anywhere();
     bench->listener = listen_anywhere();
@@ -118,9 +113,7 @@ static bool open_bench(struct bench *bench, const struct rm_config *config) {
 static bool next_cqe(struct bench *bench, struct io_uring_cqe *cqe) {
     int error = rm_enter(&bench->ring, 1, ANSWER_NS);
     while (error == -EINTR) error = rm_enter(&bench->ring, 1, ANSWER_NS);
-    if (rm_reap(&bench->ring, cqe, 1) == 1) return true;
-    bench->stuck = true;
-    return false;
+    return rm_reap(&bench->ring, cqe, 1) == 1;
 }
 
 /* Give what was pushed (user_data TRIED) to the kernel; its first CQE. If that says that more will

@@ -1,5 +1,4 @@
-/* What the real kernel can do, found by asking it; and shorter ways for owners who know more than
- * rm_open and rm_close assume: the answers of an earlier ring, or that nothing is in flight.
+/* What the real kernel can do, found by asking it; and how to ask only once per process.
  *
  * Knows: opcodes and behaviours as bits. Keeps nothing itself: ring/ has no globals, so whoever
  * opens many rings keeps a `struct rm_probe`, zeroed, and gives it to rm_open_probed each time.
@@ -21,10 +20,6 @@ struct rm_probe {
 /* rm_open, but with answers found before. Only rm_linux asks; other kernels leave `probe` alone. */
 int rm_open_probed(struct rm_ring *ring, const struct rm_kernel *kernel,
                    const struct rm_config *config, struct rm_probe *probe);
-
-/* rm_close, by an owner who has reaped the last CQE of everything it submitted. It need not wait
- * for the kernel: microseconds instead of some 30 ms. */
-void rm_close_quiet(struct rm_ring *ring);
 
 /* Fill in `probe`, by a small ring that is gone when this returns. `ring` is open; only its
  * features and its register call are used. */

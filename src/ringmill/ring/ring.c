@@ -153,15 +153,6 @@ void rm_close(struct rm_ring *ring) {
     clear(ring);
 }
 
-void rm_close_quiet(struct rm_ring *ring) {
-    if (!ring->kernel) return;
-    if (ring->kernel == &rm_linux)
-        rm_linux_close_quiet(ring);
-    else
-        ring->kernel->close(ring); /* quiet or not, it is as quick */
-    clear(ring);
-}
-
 void rm_forget(struct rm_ring *ring) {
     if (!ring->kernel) return;
     if (ring->kernel == &rm_linux)
