@@ -19,7 +19,7 @@
 
 #include "linux.h"
 
-/* How long to wait for the last CQE of what was cancelled. After that the ring's death is as near. */
+/* How long to wait for the CQEs of what was cancelled. After that the ring's death is as near. */
 #define QUIET_WAIT_NS 20000000
 
 /* How long close waits for ops that the kernel can neither cancel nor finish (a disk that does
