@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Callable
 from typing import Any
 
 # The counters of machine.stats() that are zero when nobody waits for anything: ops alive, Python
@@ -38,16 +39,11 @@ def unrest(stats: Any) -> list[str]:
     return [f"{name} = {stats[name]}" for name in AT_REST if stats[name] != 0]
 
 
-def collect_garbage() -> None:
+def settled(look: Callable[[], list[str]]) -> list[str]:
+    """What `look` still finds when garbage is collected. Collecting is slow: only when needed."""
+    if not look():
+        return []
     # Twice: what the first pass finalises (a socket in a cycle) may let go of more.
     gc.collect()
     gc.collect()
-
-
-def settle_thread(what: Any) -> list[str]:
-    """Close the machine that plain calls made for this thread; what was alive in it, in words."""
-    machine = what.machine()  # made just for this when there was none: a ring costs little
-    try:
-        return unrest(machine.stats())
-    finally:
-        machine.close()
+    return look()

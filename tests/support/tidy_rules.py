@@ -25,6 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("core",),
     ("ops",),
     ("face",),
+    ("aio",),
     ("stream", "sync", "loop", "actor", "tools", "timeout", "trace"),
     ("storage",),
     ("",),
