@@ -8,6 +8,7 @@ Knows memory and the group's ring; does not know who receives.
 """
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint16_t, uint64_t
+from libc.string cimport memset
 
 from ringmill.core.driver cimport Driver, Handler
 from ringmill.core.ring cimport (
@@ -101,6 +102,7 @@ cdef Group open_group(Driver driver, rm_ring *ring, uint16_t number, unsigned co
     group.count = count
     group.size = size
     group.starving = []
+    memset(&reg, 0, sizeof(reg))
     reg.ring_addr = <uint64_t><size_t>memory
     reg.ring_entries = count
     reg.bgid = number

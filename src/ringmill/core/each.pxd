@@ -1,4 +1,5 @@
 """Ops with many results; declarations only."""
+from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
 from ringmill.core.buffers cimport Group, Starver
@@ -15,7 +16,7 @@ cdef class Shots(Starver):
     cdef rm_ring *ring
     cdef io_uring_sqe template
     cdef Op op                     # in the kernel now, or None
-    cdef Op asking                 # the local op of whoever waits for the next result
+    cdef PyObject *asking          # borrowed: the local op of whoever waits for the next result
     cdef Group group
     cdef object like               # accept: the listener
     cdef int kind

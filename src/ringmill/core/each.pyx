@@ -8,6 +8,7 @@ slowly does not fill the memory: beyond a bound the op is paused until results a
 Knows CQEs and how one becomes a value; does not know who iterates.
 """
 cimport cython
+from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -104,7 +105,7 @@ cdef class Shots(Starver):
     cdef Op next_op(self):
         """A local op that completes with the next result."""
         cdef Op op
-        if self.asking is not None:
+        if self.asking != NULL:
             raise RuntimeError("somebody else is already waiting for the next result")
         op = op_local(self.driver)
         op.handler = self
@@ -118,7 +119,7 @@ cdef class Shots(Starver):
         elif self.error or self.ended:
             shots_answer_end(self, op)
         else:
-            self.asking = op
+            self.asking = <PyObject *>op
             if self.op is None and not self.starved:
                 self.arm()
         return op
@@ -131,17 +132,16 @@ cdef class Shots(Starver):
             self.back.append((<Op>op).value)
 
     cdef void cancelled(self, object op) noexcept:
-        if self.asking is op:
-            self.asking = None
+        if self.asking == <PyObject *>op:
+            self.asking = NULL
 
     cdef int close(self) except -1:
         """End it: what is queued is undone, and what the kernel still sends."""
-        cdef Op op = self.asking
+        cdef Op op = shots_asking(self)
         if self.closed:
             return 0
         self.closed = True
         self.ended = True
-        self.asking = None
         self.back = None
         while self.head != self.tail:
             shot_undo(self, self.shots[self.head & self.mask])
@@ -155,10 +155,18 @@ cdef class Shots(Starver):
         return 0
 
 
+cdef Op shots_asking(Shots self):
+    """Whoever waits for the next result, or None; it is answered now, and asks no longer."""
+    cdef Op op = None
+    if self.asking != NULL:
+        op = <Op>self.asking
+        self.asking = NULL
+    return op
+
+
 cdef int shots_add(Shots self, rm_shot shot) except -1:
-    cdef Op op = self.asking
+    cdef Op op = shots_asking(self)
     if op is not None:
-        self.asking = None
         return shot_answer(self, op, shot)
     self.shots[self.tail & self.mask] = shot
     self.tail += 1
@@ -193,7 +201,7 @@ cdef int shots_go_on(Shots self) except -1:
     cdef unsigned waiting = self.tail - self.head
     if self.starved or waiting >= SHOTS_PAUSE // 2:
         return 0
-    if self.single and self.asking is None:
+    if self.single and self.asking == NULL:
         return 0  # one read per result asked for: a regular file must not be read ahead for ever
     return self.arm()
 
@@ -219,12 +227,11 @@ cdef bint shots_failed(Shots self, int error) except -1:
 
 
 cdef int shots_end(Shots self, int error) except -1:
-    cdef Op op = self.asking
+    cdef Op op = shots_asking(self)
     self.error = error
     # Out of descriptors is a state of the process, not the end of a listener.
     self.ended = error != EMFILE and error != ENFILE
     if op is not None:
-        self.asking = None
         shots_answer_end(self, op)
     return 0
 
@@ -319,8 +326,11 @@ cdef class Each:
         return self
 
     def __anext__(self):
+        cdef Op op
         check_thread(self.shots.driver)
-        return self.shots.next_op()
+        op = self.shots.next_op()
+        op.keep = self  # anext(aiter(accept_each(…))): nobody else may hold the iterator
+        return op
 
     def close(self):
         """End the iteration; what came and was not taken is undone."""

@@ -308,6 +308,8 @@ cdef class Machine(Driver):
             raise RingmillError("this thread has a machine already; close it first")
         if not 8 <= entries <= 32768 or entries & (entries - 1):
             raise ValueError(f"entries is a power of two, 8 to 32768, not {entries}")
+        if ops_max < 1:
+            raise ValueError(f"ops_max is 1 or more, not {ops_max}")
         self.balance = Adaptive() if balance is None else balance
         self.adaptive = self.balance if isinstance(self.balance, Adaptive) else None
         self.spin.wanted = spin
@@ -324,7 +326,7 @@ cdef class Machine(Driver):
         machine_arm_wake(self)
         machine_looked(self)
         set_here(self)
-        _keep_alive.machine = self
+        _keep_alive.guard = Guard(self)
         machines.add(self)
         machine_own_signals(self)
 
@@ -448,11 +450,28 @@ cdef int machine_let_go(Machine self) except -1:
     self.main = None
     if here_or_none() is self:
         set_here(None)
-        _keep_alive.machine = None
+        _keep_alive.guard = None
     return 0
 
 
-# A thread's machine lives as long as the thread, or until it is closed.
+class Guard:
+    """What a thread keeps of its machine: when the thread ends, the machine does.
+
+    Without it an op that somebody else still holds would keep the ring open for ever, with
+    nobody left who may close it. Thread-locals are cleared in the thread that ends.
+    """
+
+    __slots__ = ("machine",)
+
+    def __init__(self, machine):
+        self.machine = machine
+
+    def __del__(self):
+        cdef Machine machine = self.machine
+        if not machine.dead:
+            machine_end(machine)
+
+
 _keep_alive = threading.local()
 
 

@@ -22,8 +22,7 @@ from ringmill.core.driver cimport (
 from ringmill.core.results cimport accepted, message_of, shortened, socket_from, stat_of, waitid_of
 from ringmill.core.views cimport Views, views_of
 from ringmill.core.ring cimport (
-    IORING_CQE_F_MORE, IORING_OP_ASYNC_CANCEL, IORING_OP_NOP, io_uring_sqe, rm_has_op, rm_load,
-    rm_push, rm_ring, rm_sq_room,
+    IORING_CQE_F_MORE, IORING_OP_ASYNC_CANCEL, IORING_OP_NOP, io_uring_sqe, rm_has_op, rm_push, rm_ring, rm_sq_room,
 )
 
 import os
@@ -147,13 +146,11 @@ cdef int op_attach(Op op, Waiter waiter) except -1:
 cdef void op_cqe(Driver driver, uint64_t user_data, int res, uint32_t flags) noexcept:
     """A CQE has come: find its op, by slot and generation."""
     cdef uint32_t slot = <uint32_t>user_data
-    if slot >= driver.slots_size or driver.slots[slot].generation != user_data >> 32:
+    if (slot >= driver.slots_size or driver.slots[slot].generation != user_data >> 32
+            or driver.slots[slot].op == NULL):
         driver.stale += 1
         return
     cdef Op op = <Op>driver.slots[slot].op
-    if op is None:
-        driver.stale += 1
-        return
     if op.handler is not None:
         if op.handler.on_cqe(op, res, flags):
             op_complete(op, res, flags)
@@ -304,10 +301,10 @@ cdef void cancel_local(Op op) noexcept:
 
 
 cdef bint op_is_queued(Op op) noexcept:
-    """Still in the SQ, not taken by an enter? Notes the transition."""
+    """Still in the SQ, not yet shown to the kernel? Notes the transition."""
     if op.kernel != K_QUEUED:
         return False
-    if <int>(rm_load(op.ring.sq_khead) - op.sq_place) <= 0:
+    if <int>(op.sq_place - op.ring.sq_ktail[0]) >= 0:
         return True
     op.kernel = K_IN_FLIGHT
     return False
@@ -410,6 +407,8 @@ cdef class Op:
             if self.program == P_NEW and not self.cancel_asked:
                 warn_unawaited()
             op_undo(self)
+        elif self.ring == NULL and self.kernel == K_IN_FLIGHT and self.handler is not None:
+            self.handler.cancelled(self)  # a local op that nobody waits for any more
         if self.holds_view:  # an argument was refused after the buffer was taken
             self.holds_view = False
             self.driver.holds -= 1
@@ -445,7 +444,8 @@ cdef class Op:
 
     def result(self):
         """The result of an op that is done, once; raises what went wrong."""
-        check_thread(self.driver)
+        if not self.driver.dead:
+            check_thread(self.driver)
         if self.kernel != K_DONE:
             raise RingmillError("this op is not done; wait for it first")
         return op_take(self)
@@ -460,7 +460,8 @@ cdef class Op:
 
     def detach(self):
         """Let it complete without anybody waiting; its result is undone, its error ignored."""
-        check_thread(self.driver)
+        if not self.driver.dead:
+            check_thread(self.driver)
         if self.program == P_NEW:
             self.program = P_DETACHED
 

@@ -92,6 +92,7 @@ cdef extern from "ring.h" nogil:
     struct rm_ring:
         io_uring_sqe *sqes
         unsigned *sq_khead
+        unsigned *sq_ktail
         unsigned *sq_kflags
         unsigned sq_tail
         unsigned sq_entries

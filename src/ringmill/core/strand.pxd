@@ -1,4 +1,6 @@
 """A line of execution; declarations only."""
+from libc.stdint cimport uint64_t
+
 from ringmill.core.driver cimport Driver, Waiter
 from ringmill.core.op cimport Op
 
@@ -7,6 +9,8 @@ cdef class Strand(Waiter):
     cdef Op waiting                # the one op it waits for
     cdef object __weakref__
     cdef readonly int cancels      # requests that no block has taken back
+    cdef uint64_t asked, raised    # requests so far; up to which they have been raised
+    cdef int unraised              # requests not taken back and not raised yet
     cdef bint ended, taken
     cdef object pending            # what to raise instead of Cancelled, or None
     cdef object value, failure
@@ -16,8 +20,8 @@ cdef class Strand(Waiter):
     cdef object context
     cdef public object name
     cdef int finish(self, object value, object error) except -1
-    cdef int request_cancel(self) except -1
-    cdef void uncancel(self) noexcept
+    cdef uint64_t request_cancel(self) except? 0
+    cdef void uncancel(self, uint64_t ticket) noexcept
     cdef int interrupt(self, object error) except -1
     cdef Op join_op(self)
     cdef int woken(self) except -1

@@ -6,6 +6,8 @@ op's own last CQE.
 
 Knows cancel, join and what became of it; does not know how it is resumed (face/).
 """
+from libc.stdint cimport uint64_t
+
 from ringmill.core.driver cimport Driver, Handler, Waiter, check_thread, ready_push
 from ringmill.core.op cimport K_DONE, Op, op_complete_value, op_local, op_request_cancel
 
@@ -43,6 +45,8 @@ cdef class Strand(Waiter):
         cdef object error = self.pending
         self.must_raise = False
         self.pending = None
+        self.unraised = 0
+        self.raised = self.asked
         if error is not None:
             raise error
         raise Cancelled
@@ -55,21 +59,30 @@ cdef class Strand(Waiter):
             self.raise_pending()
         return 0
 
-    cdef int request_cancel(self) except -1:
-        """Ask once; it is raised where the strand waits, or at its next wait."""
+    cdef uint64_t request_cancel(self) except? 0:
+        """Ask once; raised where the strand waits, or at its next wait. A ticket, to take it back.
+
+        0 when it has ended.
+        """
         if self.ended:
             return 0
         self.cancels += 1
+        self.asked += 1
+        self.unraised += 1
         self.must_raise = True
         if self.waiting is not None:
             op_request_cancel(self.waiting)
-        return 0
+        return self.asked
 
-    cdef void uncancel(self) noexcept:
-        """Take a request back; if it was the last and has not been raised yet, it never is."""
+    cdef void uncancel(self, uint64_t ticket) noexcept:
+        """Take a request back; what has not been raised yet never is, if it was the only one."""
+        if ticket == 0:
+            return
         self.cancels -= 1
-        if self.cancels == 0 and self.pending is None:
-            self.must_raise = False
+        if ticket > self.raised:
+            self.unraised -= 1
+            if self.unraised == 0 and self.pending is None:
+                self.must_raise = False
 
     cdef int interrupt(self, object error) except -1:
         """Have `error` (KeyboardInterrupt …) raised where the strand waits."""

@@ -32,8 +32,11 @@ class Machine(CoreMachine):
         """Cancel every fiber and task, wait for their end, close the ring. Again: does nothing.
 
         Ops in flight are cancelled; after this no memory of the program is written any more.
+        A fiber that swallows its cancel is waited for, as asyncio.run does. For the outermost
+        level: inside a fiber or task WouldBlock is raised, and nothing is closed.
         """
         if not self.closed:
+            _run.check_outermost(self)
             try:
                 _run.end_strands(self)
             finally:

@@ -5,10 +5,10 @@ Knows machines and strands; the public class is in machine.py.
 from ringmill.core.machine cimport Machine
 from ringmill.core.driver cimport here, here_or_none
 from ringmill.core.strand cimport Strand
-from ringmill.face.fiber cimport Fiber, Fibers, fiber_here, wait
+from ringmill.face.fiber cimport Fibers, fiber_here, wait
 from ringmill.face.spawn cimport spawn_strand
 
-from ringmill.errors import WouldBlock, WrongThread
+from ringmill.errors import ClosedError, WouldBlock, WrongThread
 
 
 def equip(machine):
@@ -24,14 +24,21 @@ def has_machine():
     return here_or_none() is not None
 
 
+def check_outermost(machine):
+    """Refuse what only the thread's own level may ask for: running to the end, and closing."""
+    cdef Machine self = machine
+    if self.dead:
+        raise ClosedError("the machine is closed")
+    if here_or_none() is not self:
+        raise WrongThread("a machine belongs to the thread that made it")
+    if fiber_here(self) in self.strands:
+        raise WouldBlock("run() and close() are for the outermost level; here, spawn and join")
+
+
 def run_to_end(machine, main, arguments):
     cdef Machine self = machine
     cdef Strand strand
-    if here_or_none() is not self:
-        raise WrongThread("a machine runs programs in the thread that made it")
-    cdef Fiber caller = fiber_here(self)
-    if self.strands and not self.dead and caller is not (<Fibers>self.face).base:
-        raise WouldBlock("run() is for the outermost level; here, spawn() and join()")
+    check_outermost(self)
     strand = spawn_strand(self, main, arguments, {})
     previous = self.main
     self.main = strand
@@ -49,7 +56,6 @@ def end_strands(machine):
     cdef Strand strand
     if self.dead:
         return
-    fiber_here(self)  # refuses where one must not wait
     while self.strands:
         strands = list(self.strands)
         for strand in strands:

@@ -6,6 +6,7 @@ as an ExceptionGroup. Written once, as coroutines; in a fiber they are driven.
 Knows strands; does not know what they do.
 """
 cimport cython
+from libc.stdint cimport uint64_t
 
 from ringmill.core.machine cimport Machine, machine_here
 from ringmill.core.driver cimport Waiter
@@ -46,7 +47,8 @@ cdef class scope:
     cdef list errors
     cdef object idle           # the op that waits for the last child
     cdef int before
-    cdef bint entered, closing, asked, own
+    cdef uint64_t ticket       # of the cancel that the host was asked for
+    cdef bint entered, closing, asked
 
     def __enter__(self):
         if self.entered:
@@ -86,7 +88,6 @@ cdef class scope:
 
     def cancel(self):
         """Ask everybody in the scope to stop, the block included; the block then ends quietly."""
-        self.own = True
         scope_cancel(self)
 
     @property
@@ -103,35 +104,22 @@ cdef int scope_cancel(scope self) except -1:
     for child in list(self.children):
         child.strand.request_cancel()
     if not self.closing:
-        self.host.request_cancel()
+        self.ticket = self.host.request_cancel()
     return 0
 
 
 async def scope_end(scope self, error):
-    """Wait for the children; then raise what there is to raise. True: the error was ours."""
-    cdef bint outside = False
-    body_open = not self.closing
+    """Wait for the children, then raise what there is to raise. True: the error was our own."""
+    ours = self.ticket != 0
     self.closing = True
-    host_asked = self.asked and body_open  # scope_cancel has asked the host to stop
+    self.host.uncancel(self.ticket)
+    # A Cancelled that this scope asked for ends here; one from further out goes on.
+    quiet = ours and isinstance(error, Cancelled) and self.host.cancels <= self.before
+    if quiet:
+        error = None
     if error is not None:
         scope_cancel(self)
-    stopped = None
-    while self.children:
-        self.idle = op_local(self.machine)
-        try:
-            await self.idle
-        except BaseException as caught:  # asked to stop: pass it on, and wait on
-            stopped = caught
-            scope_cancel(self)
-    if host_asked:
-        self.host.uncancel()
-    # A Cancelled that came from this scope ends here; one from further out goes on.
-    outside = self.host.cancels > self.before
-    if isinstance(error, Cancelled) and host_asked and not outside:
-        error = None
-        swallowed = True
-    else:
-        swallowed = False
+    stopped = await scope_wait(self)
     if self.errors:
         if error is not None and not isinstance(error, Cancelled):
             self.errors.append(error)
@@ -139,4 +127,17 @@ async def scope_end(scope self, error):
         raise BaseExceptionGroup("errors in a scope", errors)
     if stopped is not None and error is None:
         raise stopped
-    return swallowed
+    return quiet
+
+
+async def scope_wait(scope self):
+    """Wait for the last child; being asked to stop is passed on to them, and returned."""
+    stopped = None
+    while self.children:
+        self.idle = op_local(self.machine)
+        try:
+            await self.idle
+        except BaseException as caught:
+            stopped = caught
+            scope_cancel(self)
+    return stopped

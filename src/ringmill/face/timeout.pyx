@@ -7,11 +7,11 @@ that came too late to be raised is taken back at the block's end: it never reach
 Knows strands and timers; does not know what is waited for.
 """
 cimport cython
-from libc.stdint cimport int64_t
+from libc.stdint cimport uint64_t
 
 from ringmill.core.machine cimport Machine, machine_here
 from ringmill.core.strand cimport Strand
-from ringmill.core.timers cimport Timer, deadline_in, now_ns
+from ringmill.core.timers cimport Timer, deadline_in
 from ringmill.face.fiber cimport strand_here
 
 from ringmill.errors import Cancelled
@@ -29,6 +29,7 @@ cdef class timeout(Timer):
     cdef Strand strand
     cdef object seconds
     cdef int before            # requests that the strand had when the block began
+    cdef uint64_t ticket       # of the cancel that the timer asked for
     cdef bint fired
     cdef readonly bint expired
 
@@ -50,7 +51,7 @@ cdef class timeout(Timer):
         self.machine.timers.remove(self)
         if not self.fired:
             return False
-        self.strand.uncancel()
+        self.strand.uncancel(self.ticket)
         self.expired = True
         if isinstance(error, Cancelled) and self.strand.cancels <= self.before:
             raise TimeoutError(f"the block took longer than {self.seconds} s") from error
@@ -73,7 +74,7 @@ cdef class timeout(Timer):
 
     cdef void expire(self) noexcept:
         self.fired = True
-        self.strand.request_cancel()
+        self.ticket = self.strand.request_cancel()
 
 
 cdef int timeout_arm(timeout self) except -1:

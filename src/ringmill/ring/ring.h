@@ -111,9 +111,9 @@ static inline unsigned rm_sq_room(const struct rm_ring *ring) {
     return ring->sq_entries - (ring->sq_tail - rm_load(ring->sq_khead));
 }
 
-/* SQEs that are pushed and not yet given to the kernel. */
+/* SQEs that are pushed and that the kernel has not taken yet. */
 static inline unsigned rm_sq_pending(const struct rm_ring *ring) {
-    return ring->sq_tail - *ring->sq_ktail;
+    return ring->sq_tail - rm_load(ring->sq_khead);
 }
 
 /* The next SQE, zeroed. The caller has made sure that there is room. */
