@@ -91,6 +91,8 @@ def demo(directory: str | None, fibers: int) -> None:
             continue
         rows += run_kernel(kernel, root, digests, fibers, console)
     console.print(draw(rows))
+    if rows:
+        console.print("enters, syscalls: the server's, per request; spliced: bodies\n")
     wrong = [f"{row.kernel}, {row.client}: {what}" for row in rows for what in row.wrong]
     for line in wrong:
         console.print(line, style="red")
@@ -157,7 +159,8 @@ def fetch_with_fibers(
     """The client runs on the same kernel as the server."""
     machine = ringmill.Machine(kernel=kernel)
     try:
-        return machine.run(lambda: fetch_all("127.0.0.1", server.port, paths, fibers))
+        fetched: list[Fetched] = machine.run(fetch_all, "127.0.0.1", server.port, paths, fibers)
+        return fetched
     finally:
         machine.close()
 
@@ -229,10 +232,9 @@ def digest_file(path: Path) -> str:
 
 
 def draw(rows: list[Row]) -> Table:
-    caption = "enters, syscalls: the server's, per request; spliced: bodies"
-    table = Table(box=SIMPLE, pad_edge=False, caption=caption, caption_justify="left")
+    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("kernel", "client"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for name in ("files", "bytes", "req/s", "enters", "syscalls", "spliced", "wrong"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:

@@ -5,6 +5,7 @@ The server itself is in `http`. Knows the process (limits, signals, exit codes),
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -160,7 +161,7 @@ def watch(server: Server, signals: Signals, options: Options, machine: ringmill.
         while True:
             number = signals.next()
             if number == signal.SIGUSR1:
-                tell(server, machine, options.stats_file)
+                try_to_tell(server, machine, options.stats_file)
             elif server.stopping:
                 server.cut()
             else:
@@ -233,6 +234,14 @@ def tell(server: Server, machine: ringmill.Machine, path: str | None) -> None:
         file.write(line + "\n")
 
 
+def try_to_tell(server: Server, machine: ringmill.Machine, path: str | None) -> None:
+    """The same while clients are being served: what fails is said, and nobody suffers."""
+    try:
+        tell(server, machine, path)
+    except OSError as error:
+        say(f"no statistics: {error}")
+
+
 def statistics(server: Server, machine: ringmill.Machine) -> dict[str, Any]:
     return {
         "kernel": machine.kernel.name,
@@ -244,4 +253,5 @@ def statistics(server: Server, machine: ringmill.Machine) -> dict[str, Any]:
 
 
 def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # stderr may be a pipe that nobody reads any more
+        print(line, file=sys.stderr, flush=True)

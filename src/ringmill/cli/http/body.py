@@ -40,11 +40,11 @@ class Shrunk(Exception):
 
 @dataclass(slots=True)
 class Sent:
-    """What went out, and how."""
+    """Bytes of bodies that were too large to leave with their heads, and how they went out."""
 
     copied: int = 0
     spliced: int = 0
-    extents_spliced: int = 0
+    extents_spliced: int = 0  # begun by splicing; how many, not how large
 
 
 @dataclass(slots=True)

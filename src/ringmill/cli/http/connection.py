@@ -113,8 +113,22 @@ class Connection:
         except Exception as error:
             self.server.report(error)
         finally:
-            self.sock.close()
-            self.server.ended(self)
+            self.close()
+
+    def close(self) -> None:
+        self.sock.close()
+        self.server.ended(self)
+
+    def join(self) -> None:
+        """Wait for its end. One that was cancelled before it began has never run: its socket is
+        closed here."""
+        assert self.fiber is not None
+        try:
+            self.fiber.join()
+        except Cancelled:
+            if not self.fiber.done:
+                raise  # it is the caller who is to stop
+            self.close()
 
     def hurry(self) -> None:
         """End a connection that waits for its client; what has already arrived is still read."""

@@ -138,13 +138,12 @@ class Server:
         """End every connection now."""
         for connection in list(self.connections):
             self.counts.cut += 1
-            if connection.fiber is not None:
-                connection.fiber.cancel()
+            assert connection.fiber is not None
+            connection.fiber.cancel()
 
     def join_connections(self) -> None:
         for connection in list(self.connections):
-            if connection.fiber is not None:
-                connection.fiber.join()
+            connection.join()
 
     # Accepting
 
