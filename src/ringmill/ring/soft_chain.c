@@ -72,7 +72,7 @@ static void start_row(struct soft *s, struct soft_req *r) {
 
 void soft_start(struct soft *s, struct soft_req *r) {
     struct soft_req *after = r->chain;
-    /* Armed before the call is tried: a call that succeeds at once ends its timeout as any other. */
+    /* Armed before the call is tried: one that succeeds at once ends its timeout as any other. */
     if (after && after->sqe.opcode == IORING_OP_LINK_TIMEOUT) {
         r->chain = after->chain;
         after->chain = NULL;
