@@ -312,14 +312,17 @@ static bool lost_cqes(struct rm_linux_state *state) {
 
 /* Count the ends of ops among the CQEs that came since the last count. They are about to be reaped,
  * so it only touches what is touched anyway; those that were reaped already are still in place, as
- * long as the kernel has not gone once around the queue. If it has, nothing is counted: then more
- * seems to be in flight than is, and only close takes longer. */
+ * long as the kernel has not gone once around the queue (before 6.1 it may do so while we read).
+ * If it has, nothing is counted: more seems to be in flight than is; only close takes longer. */
 void rm_linux_count(struct rm_ring *ring) {
     struct rm_linux_state *state = ring->state;
-    unsigned tail = rm_load(ring->cq_ktail);
-    if (tail - state->counted > ring->cq_entries) state->counted = tail;
-    for (; state->counted != tail; state->counted++)
-        if (!(ring->cqes[state->counted & ring->cq_mask].flags & IORING_CQE_F_MORE)) state->ended++;
+    unsigned first = state->counted, tail = rm_load(ring->cq_ktail), ended = 0;
+    state->counted = tail;
+    if (tail - first > ring->cq_entries) return;
+    for (unsigned i = first; i != tail; i++)
+        ended += !(ring->cqes[i & ring->cq_mask].flags & IORING_CQE_F_MORE);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE); /* the reads above, then the look at the tail */
+    if (rm_load(ring->cq_ktail) - first <= ring->cq_entries) state->ended += ended;
 }
 
 /* The kernel's own thread submits. It must be called only when it sleeps, when the SQ is full, or
