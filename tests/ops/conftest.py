@@ -1,0 +1,38 @@
+"""A lab for each test, and the kernels that a test compares with each other."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ringmill
+from ops.lab import Lab
+from ops.trying import until
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _what_is_there_stays() -> Iterator[None]:
+    """Each test collects garbage several times; not again and again that of pytest itself."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """What the test needs of files, pipes, sockets and children; closed when it is over."""
+    with Lab(tmp_path) as lab:
+        yield lab
+
+
+@pytest.fixture
+def machine(machine: Any) -> Iterator[Any]:
+    """Iterators were closed, ops dropped: what was asked to end may take a few turns to."""
+    yield machine
+    if not machine.closed and ringmill.machine() is machine:
+        until(lambda: machine.stats()["ops_live"] == 0, "the end of what was in flight")

@@ -1,0 +1,239 @@
+"""What ops are tried on: files, pipes, sockets and children, made when asked for.
+
+A Lab closes everything it has made when its block ends. Knows `os` and `socket`; does not know
+ringmill, so that nothing in here can share its mistakes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import os
+import select
+import signal
+import socket
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HELLO = b"Hello, ring!\r\n"
+LETTER = b"a letter"
+
+# Where descriptors are put that must not be taken again by chance while a test uses the number.
+HIGH_FD = 900
+
+# Names that docstring examples use beyond what a Lab makes.
+MODULES = {"os": os, "select": select, "_socket": socket}
+
+
+class Lab(contextlib.ExitStack):
+    """`lab.hello`, `lab.pipe_out` …: each made once; `lab.pair()` …: anew each time."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+        (folder / "hello").write_bytes(HELLO)
+
+    def example(self, name: str) -> Any:
+        """What `name` stands for in the examples of ops/table.py."""
+        return MODULES[name] if name in MODULES else getattr(self, name)
+
+    def fresh(self) -> Lab:
+        """Another one, for a second scene beside the first; closed with this one."""
+        return self.enter_context(Lab(Path(tempfile.mkdtemp(dir=self.folder))))
+
+    # ── files ──
+
+    def opened(self, path: Path, flags: int = os.O_RDONLY) -> int:
+        return self.kept(os.open(path, flags, 0o600))
+
+    def kept(self, fd: int) -> int:
+        """`fd`, which the lab will close unless somebody has."""
+        self.callback(close_quietly, fd, identity(fd))
+        return fd
+
+    @functools.cached_property
+    def hello(self) -> int:
+        return self.opened(self.folder / "hello")
+
+    @functools.cached_property
+    def scratch(self) -> int:
+        return self.opened(self.folder / "scratch", os.O_RDWR | os.O_CREAT)
+
+    @functools.cached_property
+    def directory(self) -> int:
+        return self.opened(self.folder)
+
+    @functools.cached_property
+    def fifo(self) -> Path:
+        path = self.folder / "fifo"
+        os.mkfifo(path)
+        return path
+
+    def closed(self) -> int:
+        """The number of a descriptor that was, and is not any more."""
+        fd = fcntl.fcntl(self.hello, fcntl.F_DUPFD_CLOEXEC, HIGH_FD)
+        os.close(fd)
+        return fd
+
+    # ── pipes: (read end, write end) ──
+
+    def pipe(self, *, full: bool = False, holding: bytes = b"") -> tuple[int, int]:
+        source, target = os.pipe()
+        self.kept(source)
+        self.kept(target)
+        os.write(target, holding)
+        if full:
+            with unblocked(target), contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(target, bytes(4096))
+        return source, target
+
+    @functools.cached_property
+    def pipe_out(self) -> int:
+        return self._pipes[0]
+
+    @functools.cached_property
+    def pipe_in(self) -> int:
+        return self._pipes[1]
+
+    @functools.cached_property
+    def pipe2_in(self) -> int:
+        return self.pipe()[1]
+
+    @functools.cached_property
+    def _pipes(self) -> tuple[int, int]:
+        return self.pipe()
+
+    # ── sockets ──
+
+    def tcp_socket(self) -> socket.socket:
+        return self.enter_context(socket.socket())
+
+    def pair(self, *, full: bool = False,
+             holding: bytes = b"") -> tuple[socket.socket, socket.socket]:
+        ours, theirs = socket.socketpair()
+        self.enter_context(ours)
+        self.enter_context(theirs)
+        theirs.send(holding)
+        if full:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    ours.send(bytes(1 << 16), socket.MSG_DONTWAIT)
+        return ours, theirs
+
+    def listener(self) -> socket.socket:
+        return self.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+    def unix_listener(self, *, full: bool = False) -> socket.socket:
+        """With `full`, the next connect has to wait until somebody accepts."""
+        sock = self.enter_context(socket.socket(socket.AF_UNIX))
+        sock.bind(str(self.folder / "listener"))
+        sock.listen(0)
+        if full:
+            first = self.enter_context(socket.socket(socket.AF_UNIX))
+            first.connect(sock.getsockname())
+        return sock
+
+    def unix_socket(self) -> socket.socket:
+        return self.enter_context(socket.socket(socket.AF_UNIX))
+
+    def dial(self, listener: socket.socket) -> socket.socket:
+        return self.enter_context(socket.create_connection(listener.getsockname()))
+
+    @functools.cached_property
+    def tcp(self) -> socket.socket:
+        return self.tcp_socket()
+
+    @functools.cached_property
+    def bound(self) -> socket.socket:
+        sock = self.tcp_socket()
+        sock.bind(("127.0.0.1", 0))
+        return sock
+
+    @functools.cached_property
+    def listening(self) -> socket.socket:
+        return self.listener()
+
+    @functools.cached_property
+    def knocked(self) -> socket.socket:
+        listener = self.listener()
+        self.dial(listener)
+        return listener
+
+    @functools.cached_property
+    def letter(self) -> socket.socket:
+        return self.pair(holding=LETTER)[0]
+
+    @functools.cached_property
+    def left(self) -> socket.socket:
+        return self.pair()[0]
+
+    # ── children ──
+
+    def child(self) -> int:
+        """A process that ends at once, with 7."""
+        return self._spawned("exit 7")
+
+    def waiting_child(self) -> tuple[int, Callable[[], None]]:
+        """A process that ends with 7 when the function is called."""
+        source, target = self.pipe()
+        pid = self._spawned("read line; exit 7", [(os.POSIX_SPAWN_DUP2, source, 0)])
+        return pid, lambda: os.write(target, b"\n") and None
+
+    def _spawned(self, script: str, actions: Any = ()) -> int:
+        # Not subprocess: it would reap the child behind our back.
+        pid = os.posix_spawn("/bin/sh", ["sh", "-c", script], os.environ, file_actions=actions)
+        self.callback(reap, pid)
+        return pid
+
+
+class Fileno:
+    """An object with a fileno() method, which tells a number or raises."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def fileno(self) -> Any:
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+
+@contextlib.contextmanager
+def unblocked(fd: int):
+    os.set_blocking(fd, False)
+    try:
+        yield
+    finally:
+        os.set_blocking(fd, True)
+
+
+def drain(fd: int) -> bytes:
+    """Everything that can be read without waiting."""
+    pieces = []
+    with unblocked(fd), contextlib.suppress(BlockingIOError):
+        while piece := os.read(fd, 1 << 20):
+            pieces.append(piece)
+    return b"".join(pieces)
+
+
+def identity(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
+
+
+def close_quietly(fd: int, was: tuple[int, int]) -> None:
+    """Close `fd` if it still is what it was."""
+    with contextlib.suppress(OSError):
+        if identity(fd) == was:
+            os.close(fd)
+
+
+def reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError, ProcessLookupError):
+        if os.waitpid(pid, os.WNOHANG)[0] == 0:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)

@@ -1,0 +1,120 @@
+"""A bad descriptor gives the same typed error on every kernel and in every face, and leaks nothing.
+
+Which arguments take a descriptor is read from the table; the Specimen gives the others.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+import pytest
+
+import ringmill
+from ops.lab import Fileno, Lab
+from ops.specimens import entries, specimen
+from ops.trying import tried
+from ringmill.ops import fields
+from ringmill.ops.entry import ENTRIES, Argument
+
+FD_KINDS = (fields.Fd, fields.ClosingFd, fields.SpliceFd)
+
+EBADF = ("OSError", errno.EBADF)
+
+
+class Refused(Exception):
+    """What a fileno() raises."""
+
+
+def takes_fd(argument: Argument) -> bool:
+    return any(argument.kind is kind for kind in FD_KINDS)
+
+
+WITH_FD = [(name, argument.name) for name, entry in ENTRIES.items()
+           for argument in entry.arguments if takes_fd(argument)]
+
+# What is passed, and what is raised.
+BAD = {
+    "closed": (lambda lab: lab.closed(), EBADF),
+    "never opened": (lambda lab: 0x7FFFFFFF, EBADF),
+    "negative": (lambda lab: -1, EBADF),
+    "very negative": (lambda lab: -(1 << 40), EBADF),
+    "too big for a descriptor": (lambda lab: 1 << 31, EBADF),
+    "too big for anything": (lambda lab: 1 << 70, ("OverflowError",)),
+    "a string": (lambda lab: "1", ("TypeError",)),
+    "a float": (lambda lab: 1.0, ("TypeError",)),
+    "None": (lambda lab: None, ("TypeError",)),
+    "fileno() of a closed one": (lambda lab: Fileno(lab.closed()), EBADF),
+    "fileno() is negative": (lambda lab: Fileno(-1), EBADF),
+    "fileno() is no number": (lambda lab: Fileno("3"), ("TypeError",)),
+    "fileno() raises": (lambda lab: Fileno(Refused("not now")), ("Refused", "not now")),
+}
+
+
+@pytest.mark.parametrize(("name", "argument"), WITH_FD)
+@pytest.mark.usefixtures("machine")
+def test_bad_fd(lab: Lab, face: str, name: str, argument: str) -> None:
+    scene = specimen(name).works(lab)
+    good = scene.arguments[argument]
+    for how, (make, expected) in BAD.items():
+        scene.arguments[argument] = make(lab)
+        kind, *error = tried(face, name, scene)
+        assert kind == "error", f"{how}: no error, but {error}"
+        assert tuple(error[:len(expected)]) == expected, how
+    scene.arguments[argument] = good
+    assert tried(face, name, scene) == ("value", scene.expected), "it works no longer"
+
+
+@pytest.mark.parametrize("how", [h for h, (_, error) in BAD.items()
+                                 if h not in ("closed", "fileno() of a closed one", "None")])
+@pytest.mark.usefixtures("machine")
+def test_bad_dir_fd(lab: Lab, face: str, how: str) -> None:
+    make, expected = BAD[how]
+    for name in ("open", "stat"):
+        scene = specimen(name).works(lab)
+        scene.arguments.update(path="hello", dir_fd=make(lab))
+        kind, *error = tried(face, name, scene)
+        assert kind == "error"
+        assert tuple(error[:len(expected)]) == expected, name
+
+
+@pytest.mark.usefixtures("machine")
+def test_bad_fds_of_stat(lab: Lab, face: str) -> None:
+    scene = specimen("stat").works(lab)
+    for bad in (lab.closed(), -1, 0x7FFFFFFF):
+        scene.arguments["path"] = bad
+        kind, *error = tried(face, "stat", scene)
+        assert (kind, *error[:2]) == ("error", "OSError", errno.EBADF)
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_closed_dir_fd(lab: Lab, face: str) -> None:
+    for name in ("open", "stat"):
+        scene = specimen(name).works(lab)
+        scene.arguments.update(path="hello", dir_fd=lab.closed())
+        assert tried(face, name, scene)[:4] == ("error", "OSError", errno.EBADF, "hello")
+        scene.arguments.update(dir_fd=lab.directory)
+        assert tried(face, name, scene) == ("value", scene.expected)
+
+
+def test_a_refused_close_detaches_nothing(lab: Lab, machine: Any) -> None:
+    class Picky:
+        detached = False
+
+        def fileno(self) -> int:
+            raise Refused
+
+        def detach(self) -> None:
+            self.detached = True
+
+    picky = Picky()
+    with pytest.raises(Refused):
+        ringmill.close(picky)
+    assert not picky.detached
+    assert machine.stats()["submitted"] == 0
+
+
+def test_what_has_no_descriptor_needs_none() -> None:
+    without = set(entries()) - {name for name, _ in WITH_FD}
+    assert without == {"nop", "open", "stat", "socket", "waitid"}, (
+        "a new op whose first argument is no Fd? Then this list knows it")

@@ -1,0 +1,169 @@
+"""Closing the machine with an op in flight ends it and frees everything; nobody waits for ever."""
+
+from __future__ import annotations
+
+import gc
+import os
+import weakref
+from typing import Any
+
+import pytest
+
+import ringmill
+from ops.lab import Lab
+from ops.specimens import can_wait, entries, specimen
+from ops.trying import Attempt, silently, started, submitted
+from ringmill.errors import ClosedError
+from ringmill.ops.entry import ENTRIES
+from support import leaks
+
+
+@pytest.fixture
+def doomed(kernel: str):
+    """A machine that the test itself closes."""
+    machine = ringmill.Machine(kernel=kernel)
+    yield machine
+    machine.close()
+
+
+def check_nothing_left(machine: Any) -> None:
+    assert machine.closed
+    assert leaks.unrest(machine.stats()) == []
+
+
+@pytest.mark.parametrize("how", ["close", "end"])
+@pytest.mark.parametrize("name", entries(which=lambda e: can_wait(e) and not e.many))
+def test_an_op_in_flight_is_ended(lab: Lab, doomed: Any, name: str, how: str) -> None:
+    op = started(name, specimen(name).blocks(lab))
+    submitted(op)
+    getattr(doomed, how)()
+    assert op.done
+    with pytest.raises(ClosedError):
+        op.result()
+    with pytest.raises(ClosedError):
+        op.cancel()
+    op_dropped = silently(lambda: None)
+    assert op_dropped == []
+    check_nothing_left(doomed)
+
+
+@pytest.mark.parametrize("name", entries(which=can_wait))
+def test_a_strand_that_waits_is_cancelled(lab: Lab, doomed: Any, face: str, name: str) -> None:
+    attempt = Attempt(face, name, specimen(name).blocks(lab))
+    attempt.waiting()
+    doomed.close()
+    assert attempt.strand.done
+    assert attempt.outcomes == [("error", "Cancelled", "")]
+    check_nothing_left(doomed)
+
+
+@pytest.mark.parametrize("name", entries(which=lambda e: not e.many))
+def test_an_op_in_the_queue_is_ended(lab: Lab, doomed: Any, name: str) -> None:
+    op = started(name, specimen(name).works(lab))
+    doomed.close()
+    assert op.done
+    with pytest.raises(ClosedError):
+        op.result()
+    check_nothing_left(doomed)
+
+
+@pytest.mark.parametrize("name", entries(which=lambda e: not e.many))
+def test_a_result_nobody_took_goes_with_the_machine(lab: Lab, doomed: Any, name: str) -> None:
+    before = leaks.open_fds()
+    scene = specimen(name).works(lab)
+    op = started(name, scene)
+    op.detach()
+    while not op.done:
+        ringmill.sleep(0)
+    doomed.close()
+    del op
+    gc.collect()
+    check_nothing_left(doomed)
+    del scene
+    lab.close()
+    assert [fd for fd in leaks.new_fds(before) if "wake" in fd] == []
+
+
+@pytest.mark.parametrize("name", entries(which=can_wait))
+def test_nothing_is_begun_on_a_closed_machine(lab: Lab, doomed: Any, name: str) -> None:
+    """A closed machine is gone from its thread: the next call makes another, of its own."""
+    doomed.close()
+    scene = specimen(name).works(lab)
+    positional, keywords = scene.passed(ENTRIES[name])
+    begun = getattr(ringmill.aio, name)(*positional, **keywords)
+    if ENTRIES[name].many:
+        begun.close()
+    else:
+        begun.detach()
+        begun.cancel()
+    assert ringmill.machine() is not doomed
+    ringmill.machine().close()
+    del begun
+
+
+@pytest.mark.parametrize("name", entries(which=lambda e: e.many))
+def test_an_iterator_outlives_its_machine(lab: Lab, doomed: Any, face: str, name: str) -> None:
+    scene = specimen(name).works(lab)
+    positional, keywords = scene.passed(ENTRIES[name])
+    each = getattr(ringmill if face == "fiber" else ringmill.aio, name)(*positional, **keywords)
+    if face == "fiber":
+        scene.seen(next(each))
+    doomed.close()
+    with pytest.raises(ClosedError):
+        next(each) if face == "fiber" else each.__anext__()
+    each.close()
+    del each
+    check_nothing_left(doomed)
+
+
+def test_a_closed_machine_can_be_collected(lab: Lab, kernel: str) -> None:
+    machine = ringmill.Machine(kernel=kernel)
+    source, _ = lab.pipe()
+    op = ringmill.aio.read(source, 10)
+    submitted(op)
+    machine.close()
+    gone = weakref.ref(machine)
+    del machine, op
+    gc.collect()
+    assert gone() is None
+
+
+def test_close_with_many_of_everything(lab: Lab, doomed: Any) -> None:
+    """Hundreds of ops, iterators and strands of every kind in flight at once."""
+    held = []
+    for name in entries(which=can_wait):
+        for _ in range(3):
+            scene = specimen(name).blocks(lab.fresh())
+            positional, keywords = scene.passed(ENTRIES[name])
+            held.append(getattr(ringmill.aio, name)(*positional, **keywords))
+            if ENTRIES[name].many:
+                ringmill.spawn(anext_of(held[-1]))
+    for face in ("fiber", "aio"):
+        for name in entries(which=can_wait):
+            held.append(Attempt(face, name, specimen(name).blocks(lab.fresh())))
+    ringmill.sleep(0.005)
+    assert doomed.stats()["ops_live"] > len(held)
+    doomed.close()
+    check_nothing_left(doomed)
+    held.clear()
+
+
+async def anext_of(each: Any) -> None:
+    await anext(each)
+
+
+def test_closing_twice_is_closing(doomed: Any) -> None:
+    doomed.close()
+    doomed.close()
+    doomed.end()
+
+
+def test_descriptors_of_the_machine_are_closed(kernel: str) -> None:
+    ringmill.Machine(kernel=kernel).close()
+    before = leaks.open_fds()
+    for _ in range(20):
+        machine = ringmill.Machine(kernel=kernel)
+        ringmill.nop()
+        machine.close()
+    assert leaks.new_fds(before) == []
+    assert len(os.listdir("/proc/self/task")) < 40
