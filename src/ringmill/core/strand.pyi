@@ -1,0 +1,16 @@
+"""What fibers and tasks have in common, as type checkers see it."""
+from collections.abc import Generator
+from typing import Any
+
+from ringmill.core.driver import Waiter
+
+class Strand(Waiter):
+    name: Any
+    @property
+    def cancels(self) -> int: ...
+    @property
+    def done(self) -> bool: ...
+    @property
+    def error(self) -> BaseException | None: ...
+    def cancel(self) -> bool: ...
+    def __await__(self) -> Generator[Any, Any, Any]: ...
