@@ -304,8 +304,12 @@ class Connection:
 
     def linger(self) -> None:
         """Let the client read our last words: closing while it still sends would make its kernel
-        throw them away."""
+        throw them away. Meanwhile it can be asked to make room, like everybody who only waits."""
         self.sock.shutdown(socket.SHUT_WR)
-        with ringmill.timeout(self.limits.linger_s):
-            while ringmill.recv(self.sock, RECV_BYTES):
-                pass
+        self.server.waits(self)
+        try:
+            with ringmill.timeout(self.limits.linger_s):
+                while ringmill.recv(self.sock, RECV_BYTES):
+                    pass
+        finally:
+            self.server.woke(self)
