@@ -19,8 +19,8 @@ from ringmill.face import composite as _composite
 # ops: one system call each, named as in `os` and `socket`
 from ringmill.face.call import (
     accept, accept_each, bind, close, connect, fsync, listen, nop, open, poll, poll_each, read,
-    read_each, readinto, readv, recv, recv_each, recv_into, recvmsg, send, sendmsg, shutdown,
-    socket, splice, stat, tee, waitid, write, writev,
+    read_each, readinto, readv, recv, recv_each, recv_into, recvmsg, send, sendall, sendmsg,
+    shutdown, socket, splice, stat, tee, waitid, write, write_all, writev,
 )
 from ringmill.face.fiber import Fiber
 
@@ -37,8 +37,6 @@ from ringmill.face.timeout import timeout
 __version__ = "0.1.0"
 
 # built from several ops
-sendall = _composite.call_face(_composite.sendall)
-write_all = _composite.call_face(_composite.write_all)
 read_exactly = _composite.call_face(_composite.read_exactly)
 tcp_listen = _composite.call_face(_composite.tcp_listen)
 tcp_connect = _composite.call_face(_composite.tcp_connect)

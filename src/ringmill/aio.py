@@ -7,15 +7,15 @@ task of ringmill (`ringmill.run(main())`), waited for in a fiber (`ringmill.wait
 
 from __future__ import annotations
 
-from ringmill.face.composite import read_exactly, sendall, tcp_connect, tcp_listen, write_all
+from ringmill.face.composite import read_exactly, tcp_connect, tcp_listen
 from ringmill.face.spawn import (
     join_op as join, park_op as park, sleep_op as sleep, yield_now_op as yield_now,
 )
 from ringmill.face.threads import in_thread_op as in_thread
 from ringmill.ops.aio import (
     accept, accept_each, bind, close, connect, fsync, listen, nop, open, poll, poll_each, read,
-    read_each, readinto, readv, recv, recv_each, recv_into, recvmsg, send, sendmsg, shutdown,
-    socket, splice, stat, tee, waitid, write, writev,
+    read_each, readinto, readv, recv, recv_each, recv_into, recvmsg, send, sendall, sendmsg,
+    shutdown, socket, splice, stat, tee, waitid, write, write_all, writev,
 )
 
 __all__ = [

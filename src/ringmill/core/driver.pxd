@@ -13,6 +13,10 @@ cdef struct rm_slot:
     uint32_t generation  # never 0, so that user_data < 2**32 is ours to give meaning
     uint32_t next_free
 
+cdef struct rm_queue:
+    PyObject **items     # a ring of owned Waiters
+    size_t head, tail, mask
+
 cdef class Waiter:
     """Whoever can stand on the runqueue."""
     cdef bint queued               # it stands there now, once
@@ -34,11 +38,13 @@ cdef class Driver:
     cdef rm_slot *slots
     cdef uint32_t slots_size, slots_free
     cdef readonly uint32_t ops_live, ops_max
-    cdef PyObject **ready_items    # the runqueue: a ring of owned Waiters
-    cdef size_t ready_head, ready_tail, ready_mask
+    cdef rm_queue ready            # the runqueue: who was made runnable by others
+    cdef rm_queue urgent           # … and by I/O or a timer: runs first, filled only by a look
+    cdef bint looking              # CQEs are being taken in, or timers: wakes go to `urgent`
     cdef Waiter current            # who is running
     cdef bint dead                 # closed, or left behind by a fork
     cdef rm_aux *aux_free
+    cdef bytes spare               # a large bytes object to be filled again
     cdef uint32_t aux_out, holds   # blocks and buffers that ops hold
     cdef uint64_t stale            # CQEs of ops that were gone: shown in stats()
     cdef int make_room(self, rm_ring *ring) except -1
@@ -50,7 +56,9 @@ cdef int set_here(Driver driver) except -1
 cdef int check_thread(Driver driver) except -1
 
 cdef int ready_push(Driver driver, Waiter waiter) except -1
-cdef object ready_pop(Driver driver)
+cdef object queue_pop(rm_queue *queue)
 cdef int driver_init(Driver driver, uint32_t ops_max) except -1
 cdef void driver_free(Driver driver) noexcept
 cdef int slots_grow(Driver driver) except -1
+cdef rm_aux *aux_take(Driver driver) except NULL
+cdef void aux_give(Driver driver, rm_aux *aux) noexcept

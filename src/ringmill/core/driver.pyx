@@ -4,9 +4,10 @@ Below the op, so that an op can know its machine: where an Op is meant, it is an
 Knows who can wait and be woken; does not know what an op is.
 """
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uint32_t
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memset
 
 from ringmill.core.aux cimport rm_aux
 from ringmill.core.ring cimport rm_ring
@@ -110,21 +111,16 @@ cdef class Driver:
 cdef int driver_init(Driver driver, uint32_t ops_max) except -1:
     driver.ops_max = ops_max
     driver.slots_free = SLOT_NONE
-    driver.ready_items = <PyObject **>malloc(READY_FIRST * sizeof(PyObject *))
-    if driver.ready_items == NULL:
-        raise MemoryError
-    driver.ready_mask = READY_FIRST - 1
+    queue_init(&driver.ready)
+    queue_init(&driver.urgent)
     slots_grow(driver)
     return 0
 
 
 cdef void driver_free(Driver driver) noexcept:
     cdef rm_aux *aux
-    while driver.ready_head != driver.ready_tail:
-        Py_XDECREF(driver.ready_items[driver.ready_head & driver.ready_mask])
-        driver.ready_head += 1
-    free(driver.ready_items)
-    driver.ready_items = NULL
+    queue_free(&driver.ready)
+    queue_free(&driver.urgent)
     free(driver.slots)
     driver.slots = NULL
     while driver.aux_free != NULL:
@@ -154,42 +150,87 @@ cdef int slots_grow(Driver driver) except -1:
     return 0
 
 
-cdef int ready_grow(Driver driver) except -1:
-    cdef size_t size = driver.ready_mask + 1
+cdef rm_aux *aux_take(Driver driver) except NULL:
+    """A zeroed block, from the freelist when there is one."""
+    cdef rm_aux *aux = driver.aux_free
+    if aux != NULL:
+        driver.aux_free = aux.next
+        memset(aux, 0, sizeof(rm_aux))
+    else:
+        aux = <rm_aux *>calloc(1, sizeof(rm_aux))
+        if aux == NULL:
+            raise MemoryError
+    driver.aux_out += 1
+    return aux
+
+
+cdef void aux_give(Driver driver, rm_aux *aux) noexcept:
+    driver.aux_out -= 1
+    if driver.dead:
+        free(aux)
+    else:
+        aux.next = driver.aux_free
+        driver.aux_free = aux
+
+
+# ── queues of waiters ───────────────────────────────────────────────────────────────────────
+
+cdef int queue_init(rm_queue *queue) except -1:
+    queue.items = <PyObject **>malloc(READY_FIRST * sizeof(PyObject *))
+    if queue.items == NULL:
+        raise MemoryError
+    queue.head = queue.tail = 0
+    queue.mask = READY_FIRST - 1
+    return 0
+
+
+cdef void queue_free(rm_queue *queue) noexcept:
+    if queue.items == NULL:
+        return
+    while queue.head != queue.tail:
+        Py_DECREF(<object>queue.items[queue.head & queue.mask])
+        queue.head += 1
+    free(queue.items)
+    queue.items = NULL
+
+
+cdef int queue_grow(rm_queue *queue) except -1:
+    cdef size_t size = queue.mask + 1
     cdef size_t i
     cdef PyObject **items = <PyObject **>malloc(2 * size * sizeof(PyObject *))
     if items == NULL:
         raise MemoryError
     for i in range(size):
-        items[i] = driver.ready_items[(driver.ready_head + i) & driver.ready_mask]
-    free(driver.ready_items)
-    driver.ready_items = items
-    driver.ready_head = 0
-    driver.ready_tail = size
-    driver.ready_mask = 2 * size - 1
+        items[i] = queue.items[(queue.head + i) & queue.mask]
+    free(queue.items)
+    queue.items = items
+    queue.head = 0
+    queue.tail = size
+    queue.mask = 2 * size - 1
     return 0
 
 
-# ── hot path: the runqueue ──────────────────────────────────────────────────────────────────
+# ── hot path ────────────────────────────────────────────────────────────────────────────────
 
 cdef int ready_push(Driver driver, Waiter waiter) except -1:
     """Put `waiter` on the runqueue; it stands there at most once."""
+    cdef rm_queue *queue = &driver.urgent if driver.looking else &driver.ready
     if waiter.queued:
         return 0
-    if driver.ready_tail - driver.ready_head > driver.ready_mask:
-        ready_grow(driver)
+    if queue.tail - queue.head > queue.mask:
+        queue_grow(queue)
     waiter.queued = True
     Py_INCREF(waiter)
-    driver.ready_items[driver.ready_tail & driver.ready_mask] = <PyObject *>waiter
-    driver.ready_tail += 1
+    queue.items[queue.tail & queue.mask] = <PyObject *>waiter
+    queue.tail += 1
     return 0
 
 
-cdef object ready_pop(Driver driver):
+cdef object queue_pop(rm_queue *queue):
     """The next Waiter; the caller has made sure that there is one."""
-    cdef PyObject *item = driver.ready_items[driver.ready_head & driver.ready_mask]
+    cdef PyObject *item = queue.items[queue.head & queue.mask]
     cdef Waiter waiter = <Waiter>item
-    driver.ready_head += 1
+    queue.head += 1
     Py_DECREF(waiter)  # the queue's reference; `waiter` holds its own
     waiter.queued = False
     return waiter

@@ -18,7 +18,7 @@ from ringmill.core.buffers cimport Group, Starver
 from ringmill.core.machine cimport Machine, machine_group
 from ringmill.core.driver cimport Driver, check_thread, here, here_or_none
 from ringmill.core.op cimport (
-    P_DETACHED, R_ACCEPT, R_COUNT, R_DATA, Op, op_complete_value, op_local, op_new, op_push_on,
+    R_ACCEPT, R_COUNT, R_DATA, Op, op_complete_value, op_detached, op_local, op_new, op_push_on,
     op_request_cancel,
 )
 from ringmill.core.results cimport socket_from
@@ -37,6 +37,9 @@ cdef extern from "errno.h":
 cdef extern from "ring.h":
     enum:
         IORING_OP_READ
+
+cdef extern from "slots.h":
+    int rm_no_new(object type)
 
 cdef enum:
     SHOTS_ROOM = 128   # results that may stand in line: the queue's fixed size
@@ -59,10 +62,7 @@ cdef class Shots(Starver):
         if self.driver.dead:
             self.ended = True
             return 0
-        op = Op.__new__(Op)
-        op.driver = self.driver
-        op.kind = self.kind
-        op.program = P_DETACHED
+        op = op_detached(self.driver, self.kind)
         op.handler = self
         self.pausing = False
         self.starved = False
@@ -310,9 +310,6 @@ cdef Each each_new(Shots shots):
 cdef class Each:
     """An asynchronous iterator over the results of one op; `close()` ends it early."""
 
-    def __init__(self):
-        raise TypeError("iterators over ops are made by the *_each functions")
-
     __class_getitem__ = classmethod(types.GenericAlias)  # Each[bytes], in annotations
 
     def __del__(self):
@@ -334,14 +331,19 @@ cdef class Each:
 
     def close(self):
         """End the iteration; what came and was not taken is undone."""
+        if not self.shots.driver.dead:
+            check_thread(self.shots.driver)
         self.shots.close()
 
     async def aclose(self):
         """The same, for contextlib.aclosing."""
-        self.shots.close()
+        self.close()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.shots.close()
+        self.close()
+
+
+rm_no_new(Each)

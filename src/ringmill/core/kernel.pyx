@@ -12,6 +12,15 @@ from ringmill.core.ring cimport (
 from ringmill.core import masks
 
 
+cdef extern from "probe.h":
+    struct rm_probe:
+        bint done
+    int rm_open_probed(rm_ring *ring, const rm_kernel *kernel, const rm_config *config,
+                       rm_probe *probe)
+
+cdef rm_probe found  # what the real kernel can do: asked once per process
+
+
 class Kernel:
     """Which kernel a machine runs on: `name` ("linux" or "soft"), and `why`, in a sentence."""
 
@@ -47,7 +56,7 @@ cdef object open_ring(rm_ring *ring, object wish, bint sqpoll, unsigned entries,
             config.masked_ops = hidden.ops
             config.masked = hidden.behaviours
             config.masked_setup = hidden.setup
-        res = rm_open(ring, candidate, &config)
+        res = rm_open_probed(ring, candidate, &config, &found)
         said = ring.why.decode("utf-8", "replace")
         if res >= 0:
             return Kernel(name, "; ".join([why for why in (*refused, choice.why, said) if why]))

@@ -9,6 +9,7 @@ from ringmill.core.ring cimport rm_ring
 from ringmill.core.spin cimport rm_spin
 from ringmill.core.strand cimport Strand
 from ringmill.core.timers cimport Timers
+from ringmill.core.wake cimport Wake
 
 cdef class Machine(Driver):
     cdef object __weakref__
@@ -20,10 +21,7 @@ cdef class Machine(Driver):
     cdef set strands                  # those that have not ended: the machine owns them
     cdef Strand main                  # who gets KeyboardInterrupt
     cdef object face                  # floor 3's own state
-    cdef object posts                 # calls from other threads
-    cdef bint posted, running_posts
-    cdef int wake_read, wake_write
-    cdef bint owns_signals
+    cdef Wake wake
     cdef rm_ring soft                 # the memory of `beside`
     cdef bint beside_armed
     # the policy

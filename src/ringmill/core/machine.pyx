@@ -1,6 +1,6 @@
-"""The machine: a ring, a runqueue and timers; one per thread. A turn is: submit, reap, wake, expire.
+"""The machine: a ring, a runqueue and timers; one per thread.
 
-Nothing here runs user code while CQEs are walked: they are copied out, their ops completed, and
+A turn is: submit, reap, wake, expire. Nothing here runs user code while CQEs are walked: they are copied out, their ops completed, and
 whoever waits is put on the runqueue. Whoever wants to run next asks machine_next(), which turns
 when nobody can run, or when the policy says that I/O has waited long enough.
 
@@ -8,27 +8,24 @@ Knows kernels, ops and strands; does not know how a strand is resumed (face/), n
 """
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memset, strlen
-from posix.unistd cimport close as posix_close, read as posix_read, write as posix_write
+from libc.stdint cimport int64_t, uint64_t
 
 from ringmill.core.balance cimport Adaptive, Balance
 from ringmill.core.buffers cimport Group, open_group
 from ringmill.core.driver cimport (
-    Driver, Waiter, driver_free, driver_init, here, here_or_none, ready_pop, ready_push, set_here,
+    Driver, Waiter, driver_free, driver_init, here, here_or_none, queue_pop, set_here,
 )
-from ringmill.core.op cimport Op, forget_value, op_cqe, op_release_all
 from ringmill.core.kernel cimport (
     close_ring, forget_ring, open_ring, open_soft, ring_is_soft,
 )
+from ringmill.core.op cimport forget_value, op_cancel_all, op_cqe, op_release_all
 from ringmill.core.ring cimport *
-from ringmill.core.spin cimport rm_spin, spin_or_sleep
+from ringmill.core.spin cimport spin_or_sleep
 from ringmill.core.strand cimport Strand
 from ringmill.core.timers cimport Timers, now_ns
+from ringmill.core.wake cimport Wake
 
-import collections
 import os
-import signal
 import threading
 import weakref
 
@@ -50,7 +47,7 @@ cdef enum:
     ROOM_TRIES = 10_000     # enters before a kernel that takes nothing is called broken
     GROUP_COUNT = 128       # buffers of 16 KiB: 2 MiB of address space, used as data comes
     GROUP_SIZE = 16384
-    DRAIN = 512             # bytes of wake-ups read at once
+    DRAIN_NS = 1_000_000_000  # for ops to end at close; the kernel is not asked politely then
 
 # user_data below 2**32 belongs to no op (generations begin at 1).
 cdef enum:
@@ -68,15 +65,26 @@ cdef Machine machine_here():
 # ── hot path: who is next ───────────────────────────────────────────────────────────────────
 
 cdef object machine_next(Machine self):
-    """The next Waiter to run; turns as often as it takes until there is one."""
+    """The next Waiter to run; turns as often as it takes until there is one.
+
+    Whom I/O or a timer woke runs first: they are few (a look takes in at most REAP_MAX), and
+    between two looks the others get their share.
+    """
     while True:
-        if self.ready_head == self.ready_tail:
+        if self.urgent.head != self.urgent.tail:
+            self.switched += 1
+            return queue_pop(&self.urgent)
+        if self.ready.head == self.ready.tail:
             machine_wait(self)
         elif self.switches < self.check_at and rm_sq_pending(&self.ring) < self.pending_max:
             self.switches += 1
-            return ready_pop(self)
+            return queue_pop(&self.ready)
         else:
             machine_check(self)
+
+
+cdef inline size_t runnable(Machine self) noexcept:
+    return (self.ready.tail - self.ready.head) + (self.urgent.tail - self.urgent.head)
 
 
 cdef int machine_check(Machine self) except -1:
@@ -112,12 +120,12 @@ cdef int machine_wait(Machine self) except -1:
     forget_value()
     if self.dead:
         raise ClosedError("the machine is closed")
-    if self.posts:
-        return machine_run_posts(self)
+    if self.wake.posts:
+        return self.wake.run_posts(self)
     if self.beside != NULL:
         machine_turn_beside(self)
     timeout_ns = machine_timeout(self)
-    if rm_cq_ready(&self.ring) or self.ready_head != self.ready_tail or timeout_ns == 0:
+    if rm_cq_ready(&self.ring) or runnable(self) or timeout_ns == 0:
         return machine_look(self)
     self.waits += 1
     with nogil, cython.nonecheck(False):
@@ -133,11 +141,15 @@ cdef int machine_reap(Machine self, rm_ring *ring) except -1:
     cdef io_uring_cqe cqes[REAP_MAX]
     cdef unsigned n = rm_reap(ring, cqes, REAP_MAX)
     cdef unsigned i
-    for i in range(n):
-        if cqes[i].user_data >> 32:
-            op_cqe(self, cqes[i].user_data, cqes[i].res, cqes[i].flags)
-        elif cqes[i].user_data != TO_NOBODY:
-            machine_event(self, cqes[i].user_data)
+    self.looking = True
+    try:
+        for i in range(n):
+            if cqes[i].user_data >> 32:
+                op_cqe(self, cqes[i].user_data, cqes[i].res, cqes[i].flags)
+            elif cqes[i].user_data != TO_NOBODY:
+                machine_event(self, cqes[i].user_data)
+    finally:
+        self.looking = False
     return 0
 
 
@@ -148,7 +160,11 @@ cdef int machine_looked(Machine self) except -1:
     if due >= 0 or self.adaptive is not None:
         now = now_ns()
     if due >= 0 and due <= now:
-        self.timers.expire(now)
+        self.looking = True
+        try:
+            self.timers.expire(now)
+        finally:
+            self.looking = False
     if self.switches > self.switches_max:
         self.switches_max = self.switches
     self.switched += self.switches
@@ -156,7 +172,7 @@ cdef int machine_looked(Machine self) except -1:
         self.adaptive.learn(self.switches - self.sampled_at, now - self.sampled_ns)
     self.looked_ns = self.sampled_ns = now
     self.switches = self.sampled_at = 0
-    self.bound = self.balance.bound(self.ready_tail - self.ready_head)
+    self.bound = self.balance.bound(self.ready.tail - self.ready.head)
     self.check_at = self.bound
     if self.adaptive is not None and self.check_at > SAMPLE:
         self.check_at = SAMPLE
@@ -197,25 +213,20 @@ cdef int machine_signals(Machine self) except -1:
 
 
 cdef int machine_event(Machine self, uint64_t event) except -1:
-    cdef char bytes_read[DRAIN]
     if event == TO_BESIDE:
         self.beside_armed = False
         return 0  # every turn looks there; this one only ended the sleep
-    self.posted = False
-    while posix_read(self.wake_read, bytes_read, DRAIN) == DRAIN:
-        pass
+    self.wake.drain()
     machine_arm_wake(self)
     machine_signals(self)
-    if self.posts:
-        machine_run_posts(self)
-    return 0
+    return self.wake.run_posts(self)
 
 
 cdef int machine_arm_wake(Machine self) except -1:
     cdef io_uring_sqe *sqe
     if rm_sq_room(&self.ring) == 0:
         self.make_room(&self.ring)
-    sqe = rm_push(&self.ring, IORING_OP_POLL_ADD, self.wake_read, TO_WAKE)
+    sqe = rm_push(&self.ring, IORING_OP_POLL_ADD, self.wake.read_fd, TO_WAKE)
     sqe.poll32_events = 1  # POLLIN
     return 0
 
@@ -231,17 +242,6 @@ cdef int machine_turn_beside(Machine self) except -1:
         sqe = rm_push(&self.ring, IORING_OP_POLL_ADD, self.beside.fd, TO_BESIDE)
         sqe.poll32_events = 1
         self.beside_armed = True
-    return 0
-
-
-cdef int machine_run_posts(Machine self) except -1:
-    """Put the calls of other threads on the runqueue, in their order."""
-    cdef Call call
-    while self.posts:
-        call = Call.__new__(Call)
-        call.driver = self
-        call.function, call.arguments = self.posts.popleft()
-        ready_push(self, call)
     return 0
 
 
@@ -266,26 +266,6 @@ cdef Group machine_group(Machine self, rm_ring *ring):
     if self.group_beside is None:
         self.group_beside = open_group(self, ring, 0, GROUP_COUNT, GROUP_SIZE)
     return self.group_beside
-
-
-@cython.final
-cdef class Call(Waiter):
-    """A call that another thread asked for."""
-    cdef Machine driver
-    cdef object function, arguments
-
-    cdef int run(self) except -1:
-        try:
-            self.function(*self.arguments)
-        except Exception as error:
-            report_call(self.function, error)
-        return 0
-
-
-cdef int report_call(object function, object error) except -1:
-    from ringmill.core.strand import report
-    report(f"call_threadsafe({function!r})", error)
-    return 0
 
 
 cdef class Machine(Driver):
@@ -313,26 +293,23 @@ cdef class Machine(Driver):
         self.balance = Adaptive() if balance is None else balance
         self.adaptive = self.balance if isinstance(self.balance, Adaptive) else None
         self.spin.wanted = spin
-        self.wake_read = self.wake_write = -1
         self.timers = Timers()
         self.strands = set()
-        self.posts = collections.deque()
         driver_init(self, ops_max)
         self.kernel = open_ring(&self.ring, kernel, sqpoll, entries, entries * CQ_PER_SQ,
                                 workers_max)
         self.dead = False
         self.pending_max = max(1, self.balance.pending_max(self.ring.sq_entries))
-        self.wake_read, self.wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.wake.open()
         machine_arm_wake(self)
         machine_looked(self)
         set_here(self)
         _keep_alive.guard = Guard(self)
         machines.add(self)
-        machine_own_signals(self)
 
     def __cinit__(self):
         self.dead = True
-        self.wake_read = self.wake_write = -1
+        self.wake = Wake()
 
     def __dealloc__(self):
         if not self.dead:
@@ -347,7 +324,7 @@ cdef class Machine(Driver):
             res = rm_enter(ring, 0, 0)
             if res < 0 and res != -EBUSY and res != -EAGAIN and res != -EINTR:
                 raise OSError(-res, os.strerror(-res), "io_uring_enter")
-            if rm_sq_room(ring) > 8:
+            if rm_sq_room(ring) > ring.sq_entries // 2:
                 return 0
             machine_reap(self, ring)
             tries += 1
@@ -370,14 +347,12 @@ cdef class Machine(Driver):
         """Have `function(*arguments)` called in this machine's thread, soon. From any thread."""
         if self.dead:
             raise ClosedError("the machine is closed")
-        self.posts.append((function, arguments))
-        self.wakeup()
+        self.wake.posts.append((function, arguments))
+        self.wake.send()
 
     def wakeup(self):
         """End the machine's sleep. From any thread or signal handler; many count as one."""
-        if not self.posted and self.wake_write >= 0:
-            self.posted = True
-            posix_write(self.wake_write, b"\0", 1)
+        self.wake.send()
 
     def stats(self):
         """Exact counts: what is alive now, and what has happened since the machine was made."""
@@ -388,7 +363,7 @@ cdef class Machine(Driver):
             + (self.group_beside.lent if self.group_beside is not None else 0),
             "buffers_starved": (self.group.starved if self.group is not None else 0)
             + (self.group_beside.starved if self.group_beside is not None else 0),
-            "strands": len(self.strands), "ready": self.ready_tail - self.ready_head,
+            "strands": len(self.strands), "ready": runnable(self),
             "timers": self.timers.count, "enters": self.ring.enters,
             "submitted": self.ring.submitted, "reaped": self.ring.reaped,
             "beside_enters": self.beside.enters if self.beside != NULL else 0,
@@ -424,15 +399,30 @@ cdef class Machine(Driver):
 
 cdef int machine_end(Machine self) except -1:
     """The rings first, then what they point to: a CQE that comes late would write freed memory."""
+    machine_drain(self)
+    cdef uint64_t enters = self.ring.enters
+    cdef uint64_t submitted = self.ring.submitted
+    cdef uint64_t reaped = self.ring.reaped
     self.dead = True
-    if self.owns_signals:
-        signal.set_wakeup_fd(-1)
-        self.owns_signals = False
     if self.beside != NULL:
         close_ring(self.beside)
         self.beside = NULL
     close_ring(&self.ring)
+    self.ring.enters, self.ring.submitted, self.ring.reaped = enters, submitted, reaped
     machine_let_go(self)
+    return 0
+
+
+cdef int machine_drain(Machine self) except -1:
+    """Cancel what is in flight and take in what comes of it: an fd that arrives now is closed."""
+    cdef int64_t end = now_ns() + DRAIN_NS
+    op_cancel_all(self)
+    while self.ops_live and now_ns() < end:
+        if self.beside != NULL:
+            rm_enter(self.beside, 0, 0)
+            machine_reap(self, self.beside)
+        rm_enter(&self.ring, 1, DRAIN_NS // 100)
+        machine_reap(self, &self.ring)
     return 0
 
 
@@ -442,10 +432,7 @@ cdef int machine_let_go(Machine self) except -1:
         self.group.close()
     if self.group_beside is not None:
         self.group_beside.close()
-    if self.wake_read >= 0:
-        posix_close(self.wake_read)
-        posix_close(self.wake_write)
-        self.wake_read = self.wake_write = -1
+    self.wake.close()
     self.current = None
     self.main = None
     if here_or_none() is self:
@@ -475,18 +462,6 @@ class Guard:
 _keep_alive = threading.local()
 
 
-cdef int machine_own_signals(Machine self) except -1:
-    """Let a signal end our sleep even when it comes just before it (EINTR would be missed)."""
-    if threading.current_thread() is not threading.main_thread():
-        return 0
-    previous = signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
-    if previous == -1:
-        self.owns_signals = True
-    else:
-        signal.set_wakeup_fd(previous, warn_on_full_buffer=False)
-    return 0
-
-
 def _after_fork_in_child():
     """The parent's rings are not ours: let go of them without touching them."""
     cdef Machine machine
@@ -494,9 +469,6 @@ def _after_fork_in_child():
         if machine.dead:
             continue
         machine.dead = True
-        if machine.owns_signals:
-            signal.set_wakeup_fd(-1)
-            machine.owns_signals = False
         if machine.beside != NULL:
             forget_ring(machine.beside)
             machine.beside = NULL

@@ -54,6 +54,7 @@ cdef class Op:
 
 cdef Op op_new(int kind)
 cdef Op op_new_shielded(int kind)
+cdef Op op_detached(Driver driver, int kind)
 cdef Op op_local(Driver driver)
 cdef io_uring_sqe *op_push(Op op, unsigned opcode, int fd) except NULL
 cdef io_uring_sqe *op_push_on(Op op, rm_ring *ring, unsigned opcode, int fd) except NULL
@@ -64,10 +65,9 @@ cdef void op_complete_value(Op op, object value, object error) noexcept
 cdef object op_take(Op op)
 cdef void op_cqe(Driver driver, uint64_t user_data, int res, uint32_t flags) noexcept
 cdef int op_release_all(Driver driver) except -1
+cdef int op_cancel_all(Driver driver) except -1
+cdef io_uring_sqe *op_push_again(Op op, unsigned opcode, int fd) except NULL
 
-cdef int hold_view(Op op, object buffer, bint writable) except -1
-cdef Views hold_views(Op op, object buffers, bint writable)
-cdef rm_aux *hold_aux(Op op) except NULL
 cdef void drop_aux(Op op) noexcept
 
 cdef void forget_value() noexcept

@@ -8,22 +8,22 @@ Knows the Driver's rings and slots; does not know fibers or tasks, which are Wai
 when the machine turns.
 """
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBuffer_Release
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
-from libc.stdlib cimport calloc, free, malloc, realloc
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.string cimport memset
 from posix.unistd cimport close as posix_close
 
 from ringmill.core.aux cimport rm_aux
 from ringmill.core.driver cimport (
-    SLOT_NONE, Driver, Handler, Waiter, check_thread, here, rm_slot, slots_grow,
+    SLOT_NONE, Driver, Handler, Waiter, aux_give, check_thread, here, rm_slot, slots_grow,
 )
-from ringmill.core.results cimport accepted, message_of, shortened, socket_from, stat_of, waitid_of
-from ringmill.core.views cimport Views, views_of
+from ringmill.core.results cimport accepted, data_taken, message_of, socket_from, stat_of, waitid_of
 from ringmill.core.ring cimport (
-    IORING_CQE_F_MORE, IORING_OP_ASYNC_CANCEL, IORING_OP_NOP, io_uring_sqe, rm_has_op, rm_push, rm_ring, rm_sq_room,
+    IORING_CQE_F_MORE, IORING_OP_ASYNC_CANCEL, IORING_OP_NOP, io_uring_sqe, rm_has_op, rm_push,
+    rm_ring, rm_sq_room,
 )
+from ringmill.core.views cimport Views
 
 import os
 import types
@@ -43,6 +43,7 @@ cdef extern from "await.h":
 
 cdef extern from "slots.h":
     void rm_set_await(PyObject *type, void *next, void *send)
+    int rm_no_new(object type)
 
 cdef extern from "errno.h":
     enum:
@@ -100,6 +101,15 @@ cdef Op op_new_shielded(int kind):
     return op
 
 
+cdef Op op_detached(Driver driver, int kind):
+    """An op that its handler answers for; nobody waits for it."""
+    cdef Op op = Op.__new__(Op)
+    op.driver = driver
+    op.kind = kind
+    op.program = P_DETACHED
+    return op
+
+
 cdef Op op_local(Driver driver):
     """An op that no kernel knows: it is completed by op_complete_value()."""
     cdef Op op = Op.__new__(Op)
@@ -133,6 +143,15 @@ cdef io_uring_sqe *op_push_on(Op op, rm_ring *ring, unsigned opcode, int fd) exc
     return rm_push(ring, opcode, fd, <uint64_t>op.generation << 32 | op.slot)
 
 
+cdef io_uring_sqe *op_push_again(Op op, unsigned opcode, int fd) except NULL:
+    """One more SQE for an op whose CQE was not the end of it: the kernel keeps its share."""
+    if rm_sq_room(op.ring) <= CANCEL_ROOM:
+        op.driver.make_room(op.ring)
+    op.sq_place = op.ring.sq_tail
+    op.kernel = K_QUEUED
+    return rm_push(op.ring, opcode, fd, <uint64_t>op.generation << 32 | op.slot)
+
+
 cdef int op_attach(Op op, Waiter waiter) except -1:
     """Let `waiter` be woken when `op` is done. One waiter at a time."""
     if op.waiter is not None:
@@ -158,13 +177,17 @@ cdef void op_cqe(Driver driver, uint64_t user_data, int res, uint32_t flags) noe
         op_complete(op, res, flags)
 
 
+cdef inline bint is_interrupt(int res) noexcept:
+    """A kernel worker interrupted by our cancel: EINTR, or what the kernel calls it inside."""
+    return res == -EINTR or -516 <= res <= -512  # ERESTARTSYS … ERESTART_RESTARTBLOCK
+
+
 cdef void op_complete(Op op, int res, uint32_t flags) noexcept:
     """The last CQE: nothing of the program's memory is used any more; the waiter may go on."""
     cdef Waiter waiter
     rm_assert(op.kernel == K_QUEUED or op.kernel == K_IN_FLIGHT)
     op.kernel = K_DONE
-    # an io worker interrupted by our cancel says EINTR
-    op.res = -ECANCELED if op.neutral or (op.cancel_asked and res == -EINTR) else res
+    op.res = -ECANCELED if op.neutral or (op.cancel_asked and is_interrupt(res)) else res
     op.flags = flags
     slot_give(op)
     if op.holds_view:
@@ -210,7 +233,7 @@ cdef object op_take(Op op):
     if kind == R_DATA:
         value = op.value
         op.value = None
-        return shortened(<bytes>value, res)
+        return data_taken(op.driver, <bytes>value, res)
     if kind == R_NOTHING:
         return None
     if kind == R_VALUE:
@@ -333,6 +356,14 @@ cdef int push_cancel(Op op) except -1:
     return 0
 
 
+cdef int op_cancel_all(Driver driver) except -1:
+    cdef uint32_t i
+    for i in range(driver.slots_size):
+        if driver.slots[i].op != NULL:
+            op_request_cancel(<Op>driver.slots[i].op)
+    return 0
+
+
 cdef int op_release_all(Driver driver) except -1:
     """The ring is closed: no CQE will come any more. End every op that is still alive."""
     cdef uint32_t i
@@ -346,47 +377,10 @@ cdef int op_release_all(Driver driver) except -1:
     return 0
 
 
-cdef int hold_view(Op op, object buffer, bint writable) except -1:
-    """Export `buffer` until the last CQE, so that it can neither move nor go."""
-    PyObject_GetBuffer(buffer, &op.view, PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
-    op.holds_view = True
-    op.driver.holds += 1
-    return 0
-
-
-cdef Views hold_views(Op op, object buffers, bint writable):
-    """The same for several buffers, with an iovec for each."""
-    op.views = views_of(buffers, writable)
-    op.driver.holds += op.views.count
-    return op.views
-
-
-cdef rm_aux *hold_aux(Op op) except NULL:
-    """A zeroed block for what the op points to, until its result is taken."""
-    cdef rm_aux *aux = op.driver.aux_free
-    if aux != NULL:
-        op.driver.aux_free = aux.next
-        memset(aux, 0, sizeof(rm_aux))
-    else:
-        aux = <rm_aux *>calloc(1, sizeof(rm_aux))
-        if aux == NULL:
-            raise MemoryError
-    op.driver.aux_out += 1
-    op.aux = aux
-    return aux
-
-
 cdef void drop_aux(Op op) noexcept:
-    cdef rm_aux *aux = op.aux
-    if aux == NULL:
-        return
-    op.aux = NULL
-    op.driver.aux_out -= 1
-    if op.driver.dead:
-        free(aux)
-        return
-    aux.next = op.driver.aux_free
-    op.driver.aux_free = aux
+    if op.aux != NULL:
+        aux_give(op.driver, op.aux)
+        op.aux = NULL
 
 
 @cython.final
@@ -398,9 +392,6 @@ cdef class Op:
     One waiter, one result. An op that is dropped without any of these gives a ResourceWarning;
     whatever it brings then is undone (a file descriptor nobody took is closed).
     """
-
-    def __init__(self):
-        raise TypeError("ops are made by the functions of ringmill.aio")
 
     def __dealloc__(self):
         if self.kernel == K_DONE and self.program != P_TAKEN and self.program != P_ABANDONED:
@@ -416,8 +407,7 @@ cdef class Op:
         if self.views is not None:
             self.driver.holds -= self.views.count
             self.views.release()
-        if self.aux != NULL:
-            drop_aux(self)
+        drop_aux(self)
 
     def __await__(self):
         return self
@@ -505,3 +495,4 @@ cdef int op_send(PyObject *self, PyObject *sent, PyObject **out) except? -1:
 
 
 rm_set_await(<PyObject *>Op, <void *>op_iternext, <void *>op_send)
+rm_no_new(Op)

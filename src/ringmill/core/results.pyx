@@ -8,9 +8,13 @@ from ringmill.core.address cimport address_unpack
 from ringmill.core.aux cimport (
     CMSG_DATA, CMSG_FIRSTHDR, CMSG_LEN, CMSG_NXTHDR, cmsghdr, msghdr, rm_aux, statx_timestamp,
 )
+from ringmill.core.driver cimport Driver
 
 import os
 import socket as socket_module
+
+cdef enum:
+    SPARE_MAX = 1 << 20  # bytes of room kept for the next op, per machine
 
 cdef object stat_result = os.stat_result
 cdef object waitid_result = os.waitid_result
@@ -21,10 +25,17 @@ cdef extern from "sys/sysmacros.h" nogil:
     unsigned long makedev(unsigned major, unsigned minor)
 
 
-cdef object shortened(bytes data, Py_ssize_t size):
-    """`data` when it is full, else a copy of its first `size` bytes."""
-    if size == PyBytes_GET_SIZE(data):
+cdef bytes data_taken(Driver driver, bytes data, Py_ssize_t size):
+    """The first `size` bytes of what the kernel filled.
+
+    Where little came into much room it is copied out, and the room kept for the next op: a
+    server that asks for 64 KiB and gets 64 bytes would make malloc grow and trim all the time.
+    """
+    cdef Py_ssize_t room = PyBytes_GET_SIZE(data)
+    if size == room:
         return data
+    if room <= SPARE_MAX:
+        driver.spare = data
     return PyBytes_FromStringAndSize(PyBytes_AS_STRING(data), size)
 
 
@@ -77,7 +88,7 @@ cdef object accepted(int fd, object listener, const rm_aux *aux):
 cdef object message_of(bytes data, int res, rm_aux *aux):
     """What socket.recvmsg() returns: data, ancillary data, flags, address."""
     cdef msghdr *message = &aux.net.msg
-    return (shortened(data, res), ancillary_of(message), message.msg_flags,
+    return (data[:res], ancillary_of(message), message.msg_flags,
             address_unpack(&aux.net.address, message.msg_namelen) if message.msg_namelen else None)
 
 

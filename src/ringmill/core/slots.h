@@ -15,4 +15,13 @@ static inline void rm_set_await(PyObject *type, void *next, void *send) {
     PyType_Modified(t);
 }
 
+/* Objects of this type are made by our own functions only: take __new__ away from Python. */
+static inline int rm_no_new(PyObject *type) {
+    PyTypeObject *t = (PyTypeObject *)type;
+    t->tp_new = NULL;
+    if (PyDict_DelItemString(t->tp_dict, "__new__")) PyErr_Clear();
+    PyType_Modified(t);
+    return 0;
+}
+
 #endif

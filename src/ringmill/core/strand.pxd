@@ -27,3 +27,5 @@ cdef class Strand(Waiter):
     cdef int woken(self) except -1
     cdef Op park_op(self)
     cdef int unpark(self) except -1
+
+cpdef void report(object name, object error) noexcept

@@ -22,6 +22,9 @@ def open(path, unsigned flags, unsigned mode=511, *, dir_fd=None):
     flags: os.O_RDONLY and so on. mode: permission bits of a new file, less the umask. A relative
     path is looked up at `dir_fd`. Raises OSError with the filename. See open(2).
 
+    Never waits for the other end of a FIFO, as with O_NONBLOCK: reading opens at once; writing
+    without a reader is OSError (ENXIO).
+
     >>> fd = open(folder / "hello", os.O_RDONLY)
     >>> close(fd)
     """
@@ -77,6 +80,16 @@ def write(fd, data, *, offset=None):
     10
     """
     return wait(start_write(fd, data, offset))
+
+
+def write_all(fd, data, *, offset=None):
+    """Write all of `data`, however many writes that takes, at the position or from `offset` on.
+
+    When it raises, a part of it may have been written.
+
+    >>> write_all(scratch, b"some bytes")
+    """
+    return wait(start_write_all(fd, data, offset))
 
 
 def writev(fd, buffers, *, offset=None):
@@ -206,6 +219,16 @@ def send(sock, data, *, unsigned flags=0):
     5
     """
     return wait(start_send(sock, data, flags))
+
+
+def sendall(sock, data, *, unsigned flags=0):
+    """Send all of `data`, however many sends that takes.
+
+    When it raises, a part of it may have been sent.
+
+    >>> sendall(left, b"hello")
+    """
+    return wait(start_sendall(sock, data, flags))
 
 
 def sendmsg(sock, buffers, ancdata=(), *, unsigned flags=0, address=None):

@@ -1,4 +1,4 @@
-"""What people build first from ops: send all, read exactly, listen, connect. Written once.
+"""What people build first from ops: read exactly, listen, connect. Written once.
 
 Each is `async def` over ops; call_face() makes the call from it, by driving the coroutine in the
 fiber that calls. Knows ops and errors; does not know machines.
@@ -18,14 +18,12 @@ from ringmill.face.threads import in_thread_op
 from ringmill.ops import aio
 
 if TYPE_CHECKING:
-    from _typeshed import FileDescriptorLike, ReadableBuffer
+    from _typeshed import FileDescriptorLike
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 BACKLOG = 1024  # connections that may wait to be accepted; the kernel caps it (somaxconn)
-# One send or write: the kernel copies what fits anyway, and a buffer stays held no longer.
-PIECE = 1 << 30
 
 
 def call_face(composite: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
@@ -37,24 +35,6 @@ def call_face(composite: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
         return result
 
     return call
-
-
-async def sendall(sock: FileDescriptorLike, data: ReadableBuffer) -> None:
-    """Send all of `data`. When it raises, an unknown part of it has been sent."""
-    with memoryview(data) as whole, whole.cast("B") as view:
-        sent = await aio.send(sock, view[:PIECE], flags=_socket.MSG_WAITALL)
-        while sent < len(view):
-            sent += await aio.send(sock, view[sent : sent + PIECE], flags=_socket.MSG_WAITALL)
-
-
-async def write_all(fd: FileDescriptorLike, data: ReadableBuffer, *,
-                    offset: int | None = None) -> None:
-    """Write all of `data`, at the file's position, or from `offset` on."""
-    written = 0
-    with memoryview(data) as whole, whole.cast("B") as view:
-        while written < len(view):
-            at = None if offset is None else offset + written
-            written += await aio.write(fd, view[written : written + PIECE], offset=at)
 
 
 async def read_exactly(fd: FileDescriptorLike, n: int) -> bytes:

@@ -44,6 +44,9 @@ cdef extern from "Python.h":
     int PyContext_Exit(object context) except -1
     object PyContext_CopyCurrent()
 
+cdef extern from "slots.h":
+    int rm_no_new(object type)
+
 cdef enum:
     POOL_MAX = 256  # ended greenlets kept: about 6 KiB each
 
@@ -87,7 +90,9 @@ cdef int fiber_suspend(Machine machine, Fiber me) except -1:
             machine.current = me
             return 0
         if isinstance(waiter, Fiber):
-            fiber_switch(machine, me, <Fiber>waiter)
+            machine.current = waiter
+            waiter = None  # while we are away, nobody is kept alive by our stack
+            fiber_switch(machine, me)
             return 0  # whoever switched here has taken us from the runqueue
         run_inline(machine, waiter, me)
 
@@ -116,23 +121,18 @@ cdef Fiber fiber_here(Machine machine):
         "the same name in ringmill.aio")
 
 
-cdef int fiber_switch(Machine machine, Fiber me, Fiber other) except -1:
-    """Continue with `other`; returns when somebody continues with `me`."""
+cdef int fiber_switch(Machine machine, Fiber me) except -1:
+    """Continue with machine.current; returns when somebody continues with `me`."""
     cdef Fibers fibers = <Fibers>machine.face
     cdef bint is_base = me is fibers.base
-    machine.current = other
     if is_base:
         fibers.base_parked = True
     try:
-        if other.greenlet == NULL:
-            fiber_begin(fibers, me, other)
-        else:
-            greenlet_switch(other.greenlet)
+        fiber_continue(machine, fibers, me)
         while is_base and fibers.to_begin is not None:
-            other = fibers.to_begin
+            machine.current = fibers.to_begin
             fibers.to_begin = None
-            machine.current = other
-            fiber_begin(fibers, me, other)
+            fiber_continue(machine, fibers, me)
     finally:
         machine.current = me
         if is_base:
@@ -146,19 +146,21 @@ cdef int fiber_switch(Machine machine, Fiber me, Fiber other) except -1:
     return 0
 
 
-cdef int fiber_begin(Fibers fibers, Fiber me, Fiber other) except -1:
-    """Give `other` a greenlet: a pooled one; or a fresh one, which the base begins."""
-    if fibers.pooled:
-        fibers.pooled -= 1
-        other.greenlet = fibers.pool[fibers.pooled]
-    elif me is fibers.base or not fibers.base_parked:
-        other.greenlet = PyGreenlet_New(<PyObject *>_fiber_main, me.greenlet)
-    else:
-        fibers.to_begin = other
-        greenlet_switch(fibers.base.greenlet)
-        return 0
-    greenlet_switch(other.greenlet)
-    return 0
+cdef int fiber_continue(Machine machine, Fibers fibers, Fiber me) except -1:
+    """Switch to machine.current; one that has not begun gets a pooled greenlet, or a fresh one,
+    which only the base begins."""
+    cdef PyGreenlet *greenlet = (<Fiber>machine.current).greenlet
+    if greenlet == NULL:
+        if fibers.pooled:
+            fibers.pooled -= 1
+            greenlet = fibers.pool[fibers.pooled]
+        elif me is fibers.base or not fibers.base_parked:
+            greenlet = PyGreenlet_New(<PyObject *>_fiber_main, me.greenlet)
+        else:
+            fibers.to_begin = <Fiber>machine.current
+            return greenlet_switch(fibers.base.greenlet)
+        (<Fiber>machine.current).greenlet = greenlet
+    return greenlet_switch(greenlet)
 
 
 cdef int greenlet_switch(PyGreenlet *greenlet) except -1:
@@ -180,11 +182,13 @@ def _fiber_main(*_):
     cdef Fibers fibers = <Fibers>machine.face
     cdef PyGreenlet *mine = PyGreenlet_GetCurrent()
     cdef Fiber fiber = <Fiber>machine.current
-    Py_DECREF(<object><PyObject *>mine)  # the fiber that runs here owns it; then the next, or the pool
+    # The fiber that runs here owns the greenlet; then the next one, or the pool.
+    Py_DECREF(<object><PyObject *>mine)
     try:
         while fiber is not None:
             fiber_run(machine, fiber)
             fiber.greenlet = NULL
+            machine.current = fiber = None  # a pooled greenlet must not keep the ended one
             fiber = fiber_next(machine, fibers, mine)
     except BaseException as error:
         # Nothing may leave a greenlet: the base, which we return to, raises it instead.
@@ -196,24 +200,25 @@ def _fiber_main(*_):
 cdef Fiber fiber_next(Machine machine, Fibers fibers, PyGreenlet *mine):
     """After a fiber has ended: the next one to run on its greenlet; None: let the greenlet end."""
     cdef Waiter waiter
-    cdef Fiber fiber
+    cdef PyGreenlet *other
     while not machine.dead:
         waiter = machine_next(machine)
         if not isinstance(waiter, Fiber):
             run_inline(machine, waiter, None)
             continue
-        fiber = <Fiber>waiter
-        machine.current = fiber
-        if fiber.greenlet == NULL:  # not begun: no switch at all, on with it here
-            fiber.greenlet = mine
-            return fiber
+        machine.current = waiter
+        other = (<Fiber>waiter).greenlet
+        if other == NULL:  # not begun: no switch at all, on with it here
+            (<Fiber>waiter).greenlet = mine
+            return <Fiber>waiter
+        waiter = None  # the pool must keep nobody alive
         if fibers.pooled == POOL_MAX:
-            PyGreenlet_SetParent(mine, fiber.greenlet)
+            PyGreenlet_SetParent(mine, other)
             return None
         fibers.pool[fibers.pooled] = mine
         fibers.pooled += 1
         try:
-            greenlet_switch(fiber.greenlet)
+            greenlet_switch(other)
         except BaseException:  # GreenletExit: the thread ends
             pool_remove(fibers, mine)
             raise
@@ -310,9 +315,6 @@ cdef Strand strand_here(Machine machine):
 cdef class Fiber(Strand):
     """A function that runs beside others and may wait in calls that look synchronous."""
 
-    def __init__(self):
-        raise TypeError("fibers are made by ringmill.spawn")
-
     def __dealloc__(self):
         if self.greenlet != NULL:
             Py_DECREF(<object><PyObject *>self.greenlet)
@@ -396,7 +398,7 @@ cdef class EachCall:
 
     def close(self):
         """End the iteration; what came and was not taken is undone."""
-        self.each.close()
+        self.each.close()  # refuses a foreign thread
 
     def __enter__(self):
         return self
@@ -405,6 +407,10 @@ cdef class EachCall:
         self.each.close()
 
     __class_getitem__ = classmethod(types.GenericAlias)  # EachCall[bytes], in annotations
+
+
+rm_no_new(Fiber)
+rm_no_new(EachCall)
 
 
 cdef EachCall each_call(Each each):

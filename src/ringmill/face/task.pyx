@@ -33,6 +33,7 @@ cdef extern from *:
 
 cdef extern from "slots.h":
     void rm_set_await(PyObject *type, void *next, void *send)
+    int rm_no_new(object type)
 
 
 cdef Task task_new(Machine machine, object coroutine):
@@ -49,9 +50,6 @@ cdef Task task_new(Machine machine, object coroutine):
 @cython.final
 cdef class Task(Strand):
     """A coroutine that runs beside others. `await` it, or `join()` it from a fiber."""
-
-    def __init__(self):
-        raise TypeError("tasks are made by ringmill.spawn")
 
     cdef int run(self) except -1:
         """One step: from where it waits to where it waits next."""
@@ -171,3 +169,4 @@ cdef Pause pause_new():
 
 
 rm_set_await(<PyObject *>Pause, <void *>pause_iternext, <void *>pause_send)
+rm_no_new(Task)

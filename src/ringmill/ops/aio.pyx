@@ -8,7 +8,9 @@ from libc.stdint cimport uint64_t
 from ringmill.core.address cimport address_pack
 from ringmill.core.aux cimport sockaddr_storage
 from ringmill.core.each cimport Each, Shots, each_new, shots_new
+from ringmill.core.hold cimport hold_aux, hold_view, hold_views
 from ringmill.core.op cimport *
+from ringmill.core.rest cimport rest_begin, rest_new
 from ringmill.core.ring cimport *
 from ringmill.core.views cimport Views
 from ringmill.ops.constants cimport *
@@ -49,6 +51,9 @@ def open(path, unsigned flags, unsigned mode=511, *, dir_fd=None):
 
     flags: os.O_RDONLY and so on. mode: permission bits of a new file, less the umask. A relative
     path is looked up at `dir_fd`. Raises OSError with the filename. See open(2).
+
+    Never waits for the other end of a FIFO, as with O_NONBLOCK: reading opens at once; writing
+    without a reader is OSError (ENXIO).
 
     >>> fd = open(folder / "hello", os.O_RDONLY)
     >>> close(fd)
@@ -160,6 +165,30 @@ def write(fd, data, *, offset=None):
     10
     """
     return start_write(fd, data, offset)
+
+
+cdef Op start_write_all(object fd, object data, object offset):
+    cdef Op op = op_new(R_NOTHING)
+    cdef int fd_fd = fd_of(fd)
+    hold_view(op, data, False)
+    cdef uint64_t offset_at = offset_of(offset)
+    op.handler = rest_new()
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_WRITE, fd_fd)
+    sqe.addr = <uint64_t><size_t>op.view.buf
+    sqe.len = io_size(op.view.len)
+    sqe.off = offset_at
+    rest_begin(op, sqe)
+    return op
+
+
+def write_all(fd, data, *, offset=None):
+    """Write all of `data`, however many writes that takes, at the position or from `offset` on.
+
+    When it raises, a part of it may have been written.
+
+    >>> write_all(scratch, b"some bytes")
+    """
+    return start_write_all(fd, data, offset)
 
 
 cdef Op start_writev(object fd, object buffers, object offset):
@@ -451,6 +480,29 @@ def send(sock, data, *, unsigned flags=0):
     5
     """
     return start_send(sock, data, flags)
+
+
+cdef Op start_sendall(object sock, object data, unsigned flags):
+    cdef Op op = op_new(R_NOTHING)
+    cdef int sock_fd = fd_of(sock)
+    hold_view(op, data, False)
+    op.handler = rest_new()
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SEND, sock_fd)
+    sqe.addr = <uint64_t><size_t>op.view.buf
+    sqe.len = io_size(op.view.len)
+    sqe.msg_flags = flags | MSG_NOSIGNAL | MSG_WAITALL
+    rest_begin(op, sqe)
+    return op
+
+
+def sendall(sock, data, *, unsigned flags=0):
+    """Send all of `data`, however many sends that takes.
+
+    When it raises, a part of it may have been sent.
+
+    >>> sendall(left, b"hello")
+    """
+    return start_sendall(sock, data, flags)
 
 
 cdef Op start_sendmsg(object sock, object buffers, object ancdata, unsigned flags, object address):

@@ -7,6 +7,7 @@ cdef extern from "aux.h":
         AT_SYMLINK_NOFOLLOW
         MSG_CMSG_CLOEXEC
         MSG_NOSIGNAL
+        MSG_WAITALL
         O_CLOEXEC
         SOCK_CLOEXEC
         STATX_BASIC_STATS

@@ -3,8 +3,7 @@
 The errors are those of `os` and `socket`: OSError for a descriptor that is none, TypeError,
 ValueError or OverflowError for what could never be right. Knows Python's types; no op by name.
 """
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.long cimport PyLong_CheckExact
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
@@ -14,7 +13,8 @@ from ringmill.core.aux cimport (
     CMSG_DATA, CMSG_FIRSTHDR, CMSG_LEN, CMSG_NXTHDR, CMSG_SPACE, cmsghdr, msghdr,
     sockaddr_storage,
 )
-from ringmill.core.op cimport Op, hold_aux
+from ringmill.core.hold cimport hold_aux
+from ringmill.core.op cimport Op
 from ringmill.ops.constants cimport AT_FDCWD
 
 import os
@@ -24,7 +24,7 @@ cdef extern from "errno.h":
         EBADF
 
 cdef extern from "Python.h":
-    int PyObject_AsFileDescriptor(object fd) except? -1
+    Py_ssize_t Py_REFCNT(object)
 
 # What one read or write moves at most (MAX_RW_COUNT); more is asked for again by the caller.
 cdef Py_ssize_t IO_MAX = 0x7FFFF000
@@ -94,6 +94,12 @@ cdef Py_ssize_t size_of(object n) except -1:
 cdef unsigned fresh_bytes(Op op, object n) except? 0:
     """Make the bytes object that the kernel fills."""
     cdef Py_ssize_t size = size_of(n)
+    cdef bytes spare = op.driver.spare
+    if spare is not None and PyBytes_GET_SIZE(spare) == size:
+        op.driver.spare = None
+        if Py_REFCNT(spare) == 2:  # ours and the op's: nobody else has seen it
+            op.value = spare
+            return <unsigned>size
     op.value = PyBytes_FromStringAndSize(NULL, size)
     return <unsigned>size
 

@@ -30,6 +30,7 @@ class Outcome:
     check: tuple[str, ...] = ()
     fill: tuple[str, ...] = ()
     soft: tuple[str, ...] = ()
+    last: tuple[str, ...] = ()  # Cython when the SQE is complete
 
 
 # ── file descriptors ────────────────────────────────────────────────────────────────────────
@@ -194,6 +195,8 @@ def Bit(field: str, constant: str, *, unless: bool = False) -> Kind:  # noqa: N8
 # ── outcomes ────────────────────────────────────────────────────────────────────────────────
 
 Nothing = Outcome("None", "R_NOTHING")
+Whole = Outcome("None", "R_NOTHING", check=("op.handler = rest_new()",),
+                last=("rest_begin(op, sqe)",))  # all of it, or an error
 Count = Outcome("int", "R_COUNT")
 Data = Outcome("bytes", "R_DATA")
 NewFd = Outcome("int", "R_FD")

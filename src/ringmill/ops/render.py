@@ -19,7 +19,9 @@ from libc.stdint cimport uint64_t
 from ringmill.core.address cimport address_pack
 from ringmill.core.aux cimport sockaddr_storage
 from ringmill.core.each cimport Each, Shots, each_new, shots_new
+from ringmill.core.hold cimport hold_aux, hold_view, hold_views
 from ringmill.core.op cimport *
+from ringmill.core.rest cimport rest_begin, rest_new
 from ringmill.core.ring cimport *
 from ringmill.core.views cimport Views
 from ringmill.ops.constants cimport *
@@ -121,7 +123,7 @@ def _start(entry: Entry) -> list[str]:
     for argument in entry.arguments:
         body += _lines(argument.kind.fill, argument.name)
     body += _lines(entry.outcome.fill, "")
-    body += [f"    {line}" for line in entry.finish]
+    body += [f"    {line}" for line in (*entry.finish, *entry.outcome.last)]
     return [*body, "    return op"]
 
 
@@ -196,7 +198,8 @@ def soft_rows(entries: Iterable[Entry]) -> str:
         declared += list(entry.outcome.soft)
         used = [d for d in declared if _names(d, entry.soft.expression)]
         out += [f"    {line}" for line in used]
-        unused = [n for n in ("sqe", "nowait") if not _used(n, [*used, entry.soft.expression])]
+        named = [*used, entry.soft.expression]
+        unused = [n for n in ("sqe", "nowait") if not _used(n, named)]
         out += [f"    (void){n};" for n in unused]
         out += [f"    return {entry.soft.expression};", "}", ""]
         rows.append(f"    [IORING_OP_{entry.opcode}] = {{{entry.soft.how}, {name}}},")

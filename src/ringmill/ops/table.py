@@ -17,6 +17,7 @@ from ringmill.ops.fields import (
     Accepted, Address, Ancillary, AncillaryRoom, Bit, ClosingFd, Count, Data, DirFd, Fd, Fresh,
     From, FromMany, Into, IntoMany, Masks, Message, MessageSize, NewFd, NewSocket, Nothing, Number,
     NumberAsFd, Offset, Parts, Path, PathOrFd, Peer, Pieces, Sockets, SpliceFd, Stat, Waited,
+    Whole,
 )
 
 # ── files ───────────────────────────────────────────────────────────────────────────────────
@@ -30,13 +31,16 @@ def nop() -> Nothing:
     """
 
 
-@op("OPENAT", soft=in_own_worker("rm_do_openat(dir_fd, path, (int)flags, mode)"))
+@op("OPENAT", soft=in_worker("rm_do_openat(dir_fd, path, (int)flags, mode)"))
 def open(path: Path, flags: Number("open_flags", also="O_CLOEXEC"),
          mode: Number("len") = 0o777, *, dir_fd: DirFd = None) -> NewFd:
     """Open `path` and return a file descriptor, as os.open does; never inherited by children.
 
     flags: os.O_RDONLY and so on. mode: permission bits of a new file, less the umask. A relative
     path is looked up at `dir_fd`. Raises OSError with the filename. See open(2).
+
+    Never waits for the other end of a FIFO, as with O_NONBLOCK: reading opens at once; writing
+    without a reader is OSError (ENXIO).
 
     >>> fd = open(folder / "hello", os.O_RDONLY)
     >>> close(fd)
@@ -91,6 +95,16 @@ def write(fd: Fd, data: From, *, offset: Offset() = None) -> Count:
 
     >>> write(scratch, b"some bytes")
     10
+    """
+
+
+@op("WRITE", soft=None)
+def write_all(fd: Fd, data: From, *, offset: Offset() = None) -> Whole:
+    """Write all of `data`, however many writes that takes, at the position or from `offset` on.
+
+    When it raises, a part of it may have been written.
+
+    >>> write_all(scratch, b"some bytes")
     """
 
 
@@ -235,6 +249,17 @@ def send(sock: Fd, data: From, *, flags: Number("msg_flags", also="MSG_NOSIGNAL"
 
     >>> send(left, b"hello")
     5
+    """
+
+
+@op("SEND", soft=None)
+def sendall(sock: Fd, data: From, *,
+            flags: Number("msg_flags", also="MSG_NOSIGNAL | MSG_WAITALL") = 0) -> Whole:
+    """Send all of `data`, however many sends that takes.
+
+    When it raises, a part of it may have been sent.
+
+    >>> sendall(left, b"hello")
     """
 
 

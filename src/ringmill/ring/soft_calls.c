@@ -171,8 +171,16 @@ int rm_do_tee(int in, int out, unsigned n, unsigned flags, bool nowait) {
 
 /* ── names, children, the end ── */
 
+/* Linux tries OPENAT without blocking first, and so a FIFO never waits for its other end; the flag
+ * itself is not left on the file. Where not blocking is refused (a lease is held), block. */
 int rm_do_openat(int dfd, const char *path, int flags, unsigned mode) {
-    return rm_result(openat(dfd, path, flags, mode));
+    int fd = rm_result(openat(dfd, path, flags | O_NONBLOCK, mode));
+    if (fd == -EAGAIN) return rm_result(openat(dfd, path, flags, mode));
+    if (fd >= 0 && !(flags & (O_NONBLOCK | O_PATH))) {
+        int status = fcntl(fd, F_GETFL);
+        if (status >= 0) fcntl(fd, F_SETFL, status & ~O_NONBLOCK);
+    }
+    return fd;
 }
 
 int rm_do_statx(int dfd, const char *path, int flags, unsigned mask, struct statx *st) {

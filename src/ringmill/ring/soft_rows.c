@@ -179,7 +179,7 @@ static int run_waitid(const struct io_uring_sqe *sqe, bool nowait) {
 
 const struct rm_soft_row rm_soft_rows[RM_OPCODES] = {
     [IORING_OP_NOP] = {RM_AT_ONCE, run_nop},
-    [IORING_OP_OPENAT] = {RM_IN_OWN_WORKER, run_open},
+    [IORING_OP_OPENAT] = {RM_IN_WORKER, run_open},
     [IORING_OP_CLOSE] = {RM_AT_ONCE, run_close},
     [IORING_OP_READ] = {RM_WHEN_READABLE, run_read},
     [IORING_OP_READV] = {RM_WHEN_READABLE, run_readv},

@@ -1,0 +1,10 @@
+"""Ops that go on until all is done; declarations only."""
+from ringmill.core.driver cimport Handler
+from ringmill.core.op cimport Op
+from ringmill.core.ring cimport io_uring_sqe
+
+cdef class Rest(Handler):
+    cdef io_uring_sqe rest         # the op as it is to be asked again
+
+cdef Rest rest_new()
+cdef void rest_begin(Op op, io_uring_sqe *sqe) noexcept

@@ -1,0 +1,61 @@
+"""Ops that go on until all is done: what was short is asked again, for the rest.
+
+One Op, as many SQEs as it takes; its buffer stays held throughout. Knows where an SQE says from
+where, how much and to which offset; does not know which op it is.
+"""
+cimport cython
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from ringmill.core.driver cimport Handler
+from ringmill.core.op cimport Op, op_complete, op_push_again
+from ringmill.core.ring cimport io_uring_sqe
+
+cdef extern from "errno.h":
+    enum:
+        EAGAIN, ECANCELED, EINTR, EIO
+
+cdef uint64_t NO_OFFSET = <uint64_t>-1
+# What one read or write moves at most (MAX_RW_COUNT); the rest of a larger buffer comes after.
+cdef uint64_t IO_MAX = 0x7FFFF000
+
+
+@cython.final
+cdef class Rest(Handler):
+    """Watches one op; `left` bytes of its buffer are to be done."""
+
+    cdef bint on_cqe(self, object op, int res, uint32_t flags):
+        cdef Op mine = <Op>op
+        cdef uint64_t end = <uint64_t><size_t>mine.view.buf + mine.view.len
+        if res < 0 and res != -EINTR and res != -EAGAIN:
+            return True
+        if res > 0:
+            self.rest.addr += res
+            if self.rest.off != NO_OFFSET:
+                self.rest.off += res
+        if self.rest.addr == end:
+            return True
+        if mine.cancel_asked:
+            op_complete(mine, -ECANCELED, flags)
+        elif res == 0:
+            op_complete(mine, -EIO, flags)  # no progress and no error: never try for ever
+        else:
+            again(self, mine, end)
+        return False
+
+
+cdef int again(Rest self, Op op, uint64_t end) except -1:
+    cdef io_uring_sqe *sqe = op_push_again(op, self.rest.opcode, self.rest.fd)
+    self.rest.user_data = sqe.user_data
+    self.rest.len = <uint32_t>min(end - self.rest.addr, IO_MAX)
+    memcpy(sqe, &self.rest, sizeof(io_uring_sqe))
+    return 0
+
+
+cdef Rest rest_new():
+    return Rest.__new__(Rest)
+
+
+cdef void rest_begin(Op op, io_uring_sqe *sqe) noexcept:
+    """Remember the op as it was asked; `op.handler` is its Rest."""
+    memcpy(&(<Rest>op.handler).rest, sqe, sizeof(io_uring_sqe))
