@@ -57,7 +57,7 @@ demo: build
 	$(PY) -m ringmill demo $(ARGS)
 
 test: build lint
-	$(PY) -m pytest -q $(ARGS) tests
+	$(PY) -m pytest -q $(ARGS)
 
 lint: $(VENV)/.made
 	$(BIN)/ruff check .
@@ -82,7 +82,7 @@ asan: $(VENV)/.made
 	$(ON_PATH) $(PY) tools/asan.py $(ARGS)
 
 soak: build
-	$(PY) -m pytest -q -m soak $(ARGS) tests
+	$(PY) -m pytest -q -m soak $(ARGS)
 
 # bench makes an environment of its own, with the peers and a release build of ringmill: the
 # asserts of this one would be measured too.

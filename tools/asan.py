@@ -81,7 +81,7 @@ def main(args: list[str]) -> None:
     # for this command: compilers and pip would be slowed for nothing.
     preload = {"LD_PRELOAD": f"{library('libasan.so')} {library('libstdc++.so')}"}
     # -s: a dying process takes what pytest has captured with it, the report above all.
-    run(python, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", *args, "tests",
+    run(python, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", *args,
         env={**SETTINGS, **preload})
 
 

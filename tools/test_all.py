@@ -65,7 +65,7 @@ def main(args: list[str]) -> int:
         name = f"{major}.{minor}"
         print(f"── Python {name}: {python}", flush=True)
         make = ["make", "--no-print-directory", "build", f"PYTHON={python}", f"VENV=.venv-{name}"]
-        suite = [f".venv-{name}/bin/python", "-m", "pytest", "-q", *args, "tests"]
+        suite = [f".venv-{name}/bin/python", "-m", "pytest", "-q", *args]
         if any(subprocess.run(command, cwd=ROOT).returncode for command in (make, suite)):
             failed.append(name)
     names = ", ".join(f"{major}.{minor}" for major, minor in found)

@@ -23,7 +23,7 @@ def main(args: list[str]) -> int:
     for mask in MASKS:
         name = " ".join(f"{key}={value}" for key, value in mask.items())
         print(f"── {name}", flush=True)
-        command = [sys.executable, "-m", "pytest", "-q", *args, "tests"]
+        command = [sys.executable, "-m", "pytest", "-q", *args]
         if subprocess.run(command, env={**os.environ, **mask}).returncode:
             failed.append(name)
     print(f"failed with {', '.join(failed) or 'none'} of {len(MASKS)} masks")
