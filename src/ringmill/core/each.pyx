@@ -90,8 +90,10 @@ cdef class Shots(Starver):
         elif res == 0:
             shot_undo(self, shot)
             shots_end(self, 0)
-        elif last:
-            go_on = shots_failed(self, -res)
+        else:
+            shot_undo(self, shot)  # an error may come with a buffer
+            if last:
+                go_on = shots_failed(self, -res)
         if go_on and not self.closed and not self.ended:
             shots_go_on(self)
         return last

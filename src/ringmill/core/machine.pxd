@@ -1,10 +1,11 @@
 """The machine; declarations only."""
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from ringmill.core.balance cimport Adaptive, Balance
+from ringmill.core.balance cimport Balance
 from ringmill.core.buffers cimport Group
 from ringmill.core.driver cimport Driver, Waiter
 from ringmill.core.op cimport Op
+from ringmill.core.pace cimport Pace
 from ringmill.core.ring cimport rm_ring
 from ringmill.core.spin cimport rm_spin
 from ringmill.core.strand cimport Strand
@@ -15,23 +16,20 @@ cdef class Machine(Driver):
     cdef object __weakref__
     cdef readonly Balance balance
     cdef readonly object kernel
-    cdef Adaptive adaptive            # the balance, when it learns
     cdef Timers timers
     cdef Group group, group_beside
     cdef set strands                  # those that have not ended: the machine owns them
     cdef Strand main                  # who gets KeyboardInterrupt
     cdef object face                  # floor 3's own state
     cdef Wake wake
+    cdef int pid                      # who may touch the ring: this process,
+    cdef unsigned long thread         # … this thread
     cdef rm_ring soft                 # the memory of `beside`
     cdef bint beside_armed
-    # the policy
-    cdef unsigned switches, check_at, bound, pending_max
-    cdef int64_t looked_ns, sampled_ns
-    cdef unsigned sampled_at
-    cdef readonly unsigned switches_max  # seen between two looks at I/O
+    cdef Pace pace
+    cdef unsigned pending_max         # SQEs that may wait for the next look
     cdef rm_spin spin
     cdef uint64_t waits
-    cdef uint64_t switched
 
 cdef object machine_next(Machine machine)
 cdef int machine_look(Machine machine) except -1

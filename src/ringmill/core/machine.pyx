@@ -8,6 +8,7 @@ Knows kernels, ops and strands; does not know how a strand is resumed (face/), n
 """
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int64_t, uint64_t
 
 from ringmill.core.balance cimport Adaptive, Balance
@@ -19,6 +20,7 @@ from ringmill.core.kernel cimport (
     close_ring, forget_ring, open_ring, open_soft, ring_is_soft,
 )
 from ringmill.core.op cimport forget_value, op_cancel_all, op_cqe, op_release_all
+from ringmill.core.pace cimport pace_looked, pace_new, pace_reached, pace_slept
 from ringmill.core.ring cimport *
 from ringmill.core.spin cimport spin_or_sleep
 from ringmill.core.strand cimport Strand
@@ -35,6 +37,12 @@ cdef extern from "errno.h":
     enum:
         EAGAIN, EBUSY, EINTR, ETIME
 
+cdef extern from "pythread.h":
+    unsigned long PyThread_get_thread_ident()
+
+cdef extern from "unistd.h" nogil:
+    int getpid()
+
 cdef extern from "sched.h" nogil:
     int sched_yield()
 
@@ -43,7 +51,6 @@ cdef enum:
     CQ_PER_SQ = 8           # multishot makes many CQEs of one SQE; overflow is safe but slow
     OPS_MAX = 1 << 20       # op slots: 16 bytes each, grown by doubling up to this
     REAP_MAX = 256          # CQEs per look (4 KiB of stack); then fibers run, then the next
-    SAMPLE = 64             # switches between two looks at the clock
     ROOM_TRIES = 10_000     # enters before a kernel that takes nothing is called broken
     GROUP_COUNT = 128       # buffers of 16 KiB: 2 MiB of address space, used as data comes
     GROUP_SIZE = 16384
@@ -72,34 +79,20 @@ cdef object machine_next(Machine self):
     """
     while True:
         if self.urgent.head != self.urgent.tail:
-            self.switched += 1
+            self.pace.switched += 1
             return queue_pop(&self.urgent)
         if self.ready.head == self.ready.tail:
             machine_wait(self)
-        elif self.switches < self.check_at and rm_sq_pending(&self.ring) < self.pending_max:
-            self.switches += 1
+        elif (self.pace.switches < self.pace.check_at
+                and rm_sq_pending(&self.ring) < self.pending_max):
+            self.pace.switches += 1
             return queue_pop(&self.ready)
-        else:
-            machine_check(self)
+        elif rm_sq_pending(&self.ring) >= self.pending_max or pace_reached(self.pace):
+            machine_look(self)
 
 
 cdef inline size_t runnable(Machine self) noexcept:
     return (self.ready.tail - self.ready.head) + (self.urgent.tail - self.urgent.head)
-
-
-cdef int machine_check(Machine self) except -1:
-    """The policy's bound, or a place to look at the clock, is reached."""
-    cdef int64_t now
-    if self.adaptive is not None and self.switches < self.bound:
-        now = now_ns()
-        self.adaptive.learn(self.switches - self.sampled_at, now - self.sampled_ns)
-        self.sampled_ns = now
-        self.sampled_at = self.switches
-        self.bound = self.adaptive.bound(0)
-        if self.switches < self.bound and now - self.looked_ns < self.adaptive.target_ns:
-            self.check_at = min(self.bound, self.switches + SAMPLE)
-            return 0
-    return machine_look(self)
 
 
 cdef int machine_look(Machine self) except -1:
@@ -128,6 +121,7 @@ cdef int machine_wait(Machine self) except -1:
     if rm_cq_ready(&self.ring) or runnable(self) or timeout_ns == 0:
         return machine_look(self)
     self.waits += 1
+    pace_slept(self.pace)
     with nogil, cython.nonecheck(False):
         res = spin_or_sleep(&self.spin, &self.ring, timeout_ns)
     machine_entered(self, res)
@@ -157,7 +151,7 @@ cdef int machine_looked(Machine self) except -1:
     """After a look at I/O: due timers, and the policy's next bound."""
     cdef int64_t now = 0
     cdef int64_t due = self.timers.next_ns()
-    if due >= 0 or self.adaptive is not None:
+    if due >= 0 or self.pace.adaptive is not None:
         now = now_ns()
     if due >= 0 and due <= now:
         self.looking = True
@@ -165,17 +159,7 @@ cdef int machine_looked(Machine self) except -1:
             self.timers.expire(now)
         finally:
             self.looking = False
-    if self.switches > self.switches_max:
-        self.switches_max = self.switches
-    self.switched += self.switches
-    if self.adaptive is not None and self.switches > self.sampled_at:
-        self.adaptive.learn(self.switches - self.sampled_at, now - self.sampled_ns)
-    self.looked_ns = self.sampled_ns = now
-    self.switches = self.sampled_at = 0
-    self.bound = self.balance.bound(self.ready.tail - self.ready.head)
-    self.check_at = self.bound
-    if self.adaptive is not None and self.check_at > SAMPLE:
-        self.check_at = SAMPLE
+    pace_looked(self.pace, self.ready.tail - self.ready.head, now)
     return 0
 
 
@@ -291,7 +275,7 @@ cdef class Machine(Driver):
         if ops_max < 1:
             raise ValueError(f"ops_max is 1 or more, not {ops_max}")
         self.balance = Adaptive() if balance is None else balance
-        self.adaptive = self.balance if isinstance(self.balance, Adaptive) else None
+        self.pace = pace_new(self.balance)
         self.spin.wanted = spin
         self.timers = Timers()
         self.strands = set()
@@ -299,6 +283,8 @@ cdef class Machine(Driver):
         self.kernel = open_ring(&self.ring, kernel, sqpoll, entries, entries * CQ_PER_SQ,
                                 workers_max)
         self.dead = False
+        self.pid = getpid()
+        self.thread = PyThread_get_thread_ident()
         self.pending_max = max(1, self.balance.pending_max(self.ring.sq_entries))
         self.wake.open()
         machine_arm_wake(self)
@@ -312,9 +298,8 @@ cdef class Machine(Driver):
         self.wake = Wake()
 
     def __dealloc__(self):
-        if not self.dead:
-            machine_end(self)
-        driver_free(self)
+        if machine_left(self):
+            driver_free(self)
 
     cdef int make_room(self, rm_ring *ring) except -1:
         """Submit so that the SQ has room; reap where the kernel wants that first."""
@@ -368,8 +353,8 @@ cdef class Machine(Driver):
             "submitted": self.ring.submitted, "reaped": self.ring.reaped,
             "beside_enters": self.beside.enters if self.beside != NULL else 0,
             "beside_submitted": self.beside.submitted if self.beside != NULL else 0,
-            "stale": self.stale, "switches": self.switched + self.switches,
-            "max_switches_between_io": self.switches_max,
+            "stale": self.stale, "switches": self.pace.switched + self.pace.switches,
+            "max_switches_between_io": self.pace.switches_max,
             "waits": self.waits, "spins": self.spin.spins, "spins_won": self.spin.won,
         }
 
@@ -395,6 +380,23 @@ cdef class Machine(Driver):
             if here_or_none() is not self:
                 raise WrongThread("a machine is closed by the thread that owns it")
             machine_end(self)
+
+
+cdef bint machine_left(Machine self) except -1:
+    """Nobody refers to the machine any more: end it. False: that is not for us to do.
+
+    A forked child clears the other threads' machines before any hook runs, and a program that
+    ends clears those of daemon threads, which may be asleep in the kernel.
+    """
+    if self.dead:
+        return True
+    if self.pid != getpid():
+        machine_forget(self)
+        return True
+    if self.thread != PyThread_get_thread_ident():
+        return False
+    machine_end(self)
+    return True
 
 
 cdef int machine_end(Machine self) except -1:
@@ -455,25 +457,29 @@ class Guard:
 
     def __del__(self):
         cdef Machine machine = self.machine
-        if not machine.dead:
-            machine_end(machine)
+        if not machine_left(machine):
+            Py_INCREF(machine)  # never freed, since somebody may still sleep in its ring
 
 
 _keep_alive = threading.local()
+
+
+cdef int machine_forget(Machine self) except -1:
+    """In a forked child: let go of what belongs to the parent, without touching its rings."""
+    self.dead = True
+    if self.beside != NULL:
+        forget_ring(self.beside)
+        self.beside = NULL
+    forget_ring(&self.ring)
+    return machine_let_go(self)
 
 
 def _after_fork_in_child():
     """The parent's rings are not ours: let go of them without touching them."""
     cdef Machine machine
     for machine in list(machines):
-        if machine.dead:
-            continue
-        machine.dead = True
-        if machine.beside != NULL:
-            forget_ring(machine.beside)
-            machine.beside = NULL
-        forget_ring(&machine.ring)
-        machine_let_go(machine)
+        if not machine.dead:
+            machine_forget(machine)
     machines.clear()
 
 

@@ -244,8 +244,7 @@ cdef object op_take(Op op):
 
 
 cdef void forget_value() noexcept:
-    """The reused StopIteration would keep the last value alive: once per turn is enough."""
-    rm_forget_value()
+    rm_forget_value()  # the reused StopIteration would keep the last value alive
 
 
 # ── the rest ────────────────────────────────────────────────────────────────────────────────
@@ -422,8 +421,7 @@ cdef class Op:
 
     @property
     def done(self):
-        """Whether the last completion has come."""
-        return self.kernel == K_DONE
+        return self.kernel == K_DONE  # the last completion has come
 
     @property
     def state(self):
@@ -434,8 +432,7 @@ cdef class Op:
 
     def result(self):
         """The result of an op that is done, once; raises what went wrong."""
-        if not self.driver.dead:
-            check_thread(self.driver)
+        op_owned(self)
         if self.kernel != K_DONE:
             raise RingmillError("this op is not done; wait for it first")
         return op_take(self)
@@ -445,13 +442,12 @@ cdef class Op:
 
         Whoever waits gets `Cancelled`, or the result when that came first.
         """
-        check_thread(self.driver)
+        op_owned(self)
         return op_request_cancel(self)
 
     def detach(self):
         """Let it complete without anybody waiting; its result is undone, its error ignored."""
-        if not self.driver.dead:
-            check_thread(self.driver)
+        op_owned(self)
         if self.program == P_NEW:
             self.program = P_DETACHED
 
@@ -462,10 +458,16 @@ cdef class Op:
         return f"<Op {kernel}, {program}>"
 
 
+cdef int op_owned(Op op) except -1:
+    """Refuse a foreign thread; a closed machine's ops are done, and may be looked at."""
+    if op.driver is None:
+        raise TypeError("ops are made by the functions of ringmill.aio")
+    return 0 if op.driver.dead else check_thread(op.driver)
+
+
 cdef void warn_unawaited() noexcept:
     # noexcept: a filter that makes errors of warnings ends in sys.unraisablehook
-    warnings.warn("an op was dropped without being awaited, waited for or detached",
-                  ResourceWarning, stacklevel=1)
+    warnings.warn("an op was dropped, not awaited, waited for or detached", ResourceWarning, 1)
 
 
 # ── await: raw slots, see await.h ───────────────────────────────────────────────────────────

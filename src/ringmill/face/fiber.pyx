@@ -66,8 +66,8 @@ cdef object wait(Op op):
 
 cdef int fiber_block(Op op) except -1:
     cdef Machine machine = <Machine>op.driver
+    check_thread(machine)  # before anything of another thread's machine is written
     cdef Fiber me = fiber_here(machine)
-    check_thread(machine)
     op_attach(op, me)
     me.waiting = op
     if me.must_raise:
