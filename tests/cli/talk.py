@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from http.client import HTTPConnection, HTTPResponse
 from typing import NamedTuple
 
@@ -23,6 +24,22 @@ class Answer(NamedTuple):
 
 def dial(server: ServedDirectory) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S)
+
+
+def reader_of_little(server: ServedDirectory) -> socket.socket:
+    """A client whose side of the connection holds little: the server is still sending when the
+    client has begun to read."""
+    sock = socket.socket()
+    sock.settimeout(PATIENCE_S)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # before the handshake
+    sock.connect(("127.0.0.1", server.port))
+    return sock
+
+
+def reset(sock: socket.socket) -> None:
+    """Hang up as a crashing client does."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
 
 
 def say(server: ServedDirectory, data: bytes, *, hang_up: bool = True) -> bytes:

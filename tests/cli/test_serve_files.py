@@ -14,7 +14,18 @@ from urllib.parse import quote
 
 import pytest
 
-from cli.talk import BIG, PATIENCE_S, ask, dial, get, parse, read_all, say
+from cli.talk import (
+    BIG,
+    PATIENCE_S,
+    ask,
+    dial,
+    get,
+    parse,
+    read_all,
+    reader_of_little,
+    reset,
+    say,
+)
 from ringmill.cli.served import ServedDirectory
 
 FILES = ["hello.txt", "empty", "big", "middle", "a b & <c>.html", "ü.txt", "sub/deep.txt",
@@ -260,6 +271,17 @@ def test_both_ways_to_send_a_body_are_the_same(
         assert (server.stats["spliced"], server.stats["copied"]) == (sent, 0)
     else:
         assert (server.stats["spliced"], server.stats["copied"]) == (0, sent)
+
+
+def test_a_pipe_is_never_lent_with_leftovers(server: ServedDirectory, tree: Path) -> None:
+    """What one client did not take must not reach the next."""
+    big = (tree / "big").read_bytes()
+    for _ in range(5):
+        with reader_of_little(server) as sock:
+            sock.sendall(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert sock.recv(4) == b"HTTP"
+            reset(sock)
+        assert get(server, "/big").body == big
 
 
 @pytest.mark.parametrize("splice_from", [1, 1 << 40], ids=["spliced", "copied"])

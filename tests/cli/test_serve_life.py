@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.talk import BIG, PATIENCE_S, dial, get, parse, read_all
+from cli.talk import BIG, PATIENCE_S, dial, get, parse, read_all, reader_of_little
 from ringmill.cli.served import ServedDirectory, ServerFailed
 
 REQUEST = b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -36,22 +36,10 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 def slow_reader(server: ServedDirectory) -> socket.socket:
     """A client in the middle of a reply that does not fit into the sockets between."""
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    sock.settimeout(PATIENCE_S)
-    sock.connect(("127.0.0.1", server.port))
+    sock = reader_of_little(server)
     sock.sendall(REQUEST)
     assert sock.recv(4).startswith(b"HTTP")
     return sock
-
-
-def has_stopped(server: ServedDirectory) -> bool:
-    """Nobody is accepted any more."""
-    try:
-        socket.create_connection(("127.0.0.1", server.port), timeout=0.1).close()
-    except OSError:
-        return True
-    return server.process.poll() is not None
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

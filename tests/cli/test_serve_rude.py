@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
-import struct
 import time
 from collections.abc import Iterator
 
@@ -12,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cli.talk import dial, get, parse, read_all, say
+from cli.talk import dial, get, parse, read_all, reader_of_little, reset, say
 from ringmill.cli.served import ServedDirectory
 
 RUBBISH = [
@@ -89,8 +87,7 @@ def test_clients_that_vanish(server: ServedDirectory) -> None:
         for _ in range(10):
             sock = dial(server)
             sock.sendall(data)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            sock.close()
+            reset(sock)
     assert get(server, "/hello.txt").body == b"hello\n"
 
 
@@ -136,8 +133,7 @@ def test_silence(impatient: ServedDirectory, data: bytes) -> None:
 
 def test_a_client_that_does_not_read(impatient: ServedDirectory) -> None:
     """It stalls, and is given up; the file is larger than what sockets hold, or this would hang."""
-    with dial(impatient) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    with reader_of_little(impatient) as sock:
         sock.sendall(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
         while True:  # until the server has hung up, as only a write can tell without reading
             try:
