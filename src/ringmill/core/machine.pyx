@@ -159,6 +159,8 @@ cdef int machine_looked(Machine self) except -1:
             self.timers.expire(now)
         finally:
             self.looking = False
+    if self.wake.posts:
+        self.wake.run_posts(self)
     pace_looked(self.pace, self.ready.tail - self.ready.head, now)
     return 0
 
@@ -202,8 +204,7 @@ cdef int machine_event(Machine self, uint64_t event) except -1:
         return 0  # every turn looks there; this one only ended the sleep
     self.wake.drain()
     machine_arm_wake(self)
-    machine_signals(self)
-    return self.wake.run_posts(self)
+    return machine_signals(self)  # posts are taken when the look is over: in their order
 
 
 cdef int machine_arm_wake(Machine self) except -1:

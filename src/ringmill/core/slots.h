@@ -19,6 +19,7 @@ static inline void rm_set_await(PyObject *type, void *next, void *send) {
 static inline int rm_no_new(PyObject *type) {
     PyTypeObject *t = (PyTypeObject *)type;
     t->tp_new = NULL;
+    t->tp_vectorcall = NULL; /* Cython's own shortcut for Type() */
     if (PyDict_DelItemString(t->tp_dict, "__new__")) PyErr_Clear();
     PyType_Modified(t);
     return 0;

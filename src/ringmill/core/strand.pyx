@@ -105,7 +105,10 @@ cdef class Strand(Waiter):
         return 0
 
     cdef Op join_op(self):
+        """Completes when the strand has ended, as it ended."""
         cdef Op op = op_local(self.driver)
+        if self.driver.current is self and not self.ended:
+            raise RuntimeError("a fiber or task cannot wait for its own end")
         cdef Joiner joiner = Joiner.__new__(Joiner)
         joiner.strand = self
         op.handler = joiner

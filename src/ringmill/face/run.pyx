@@ -2,7 +2,7 @@
 
 Knows machines and strands; the public class is in machine.py.
 """
-from ringmill.core.machine cimport Machine
+from ringmill.core.machine cimport Machine, machine_look
 from ringmill.core.driver cimport here, here_or_none
 from ringmill.core.strand cimport Strand
 from ringmill.face.fiber cimport Fibers, fiber_here, wait
@@ -63,6 +63,7 @@ def end_strands(machine):
         for strand in strands:
             if not strand.ended:
                 wait_quietly(strand)
+    machine_look(self)  # what they cancelled on their way out is on its way, too
 
 
 cdef int wait_quietly(Strand strand) except -1:
