@@ -128,7 +128,7 @@ cdef class Shots(Starver):
 
     cdef void undo(self, object op) noexcept:
         """The next result was handed to an op that nobody took it from: keep it for the next."""
-        if (<Op>op).error is None and not self.closed:
+        if (<Op>op).res >= 0 and (<Op>op).error is None and not self.closed:
             if self.back is None:
                 self.back = []
             self.back.append((<Op>op).value)

@@ -36,6 +36,8 @@ def probe() -> dict[str, Any]:
 
 def _describe(machine: Machine) -> dict[str, Any]:
     facts = machine.facts()
+    if machine.kernel.name == "soft":  # all that it does is emulated
+        facts = {"setup_flags": 0, "features": 0, "opcodes": 0, "behaviours": 0}
     soft = soft_facts()
     hidden = masks.from_environment()
     return {
@@ -51,7 +53,7 @@ def _describe(machine: Machine) -> dict[str, Any]:
         },
         "opcodes": {name: _state(facts["opcodes"], soft["opcodes"], number)
                     for number, name in enumerate(masks.OPCODES)},
-        "masked": hidden._asdict(),
+        "masked": _names(hidden),
         "stats": machine.stats(),
     }
 
@@ -60,3 +62,11 @@ def _state(real: int, soft: int, bit: int) -> str:
     if real >> bit & 1:
         return "present"
     return "emulated" if soft >> bit & 1 else "missing"
+
+
+def _names(hidden: masks.Masks) -> list[str]:
+    """What RINGMILL_DISABLE hides, name by name."""
+    names = [n for number, n in enumerate(masks.OPCODES) if hidden.ops >> number & 1]
+    names += [n for bit, n in enumerate(masks.BEHAVIOURS) if hidden.behaviours >> bit & 1]
+    names += [n for n, bit in masks.SETUP_FLAGS.items() if hidden.setup >> bit & 1]
+    return sorted(set(names))

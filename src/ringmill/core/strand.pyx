@@ -100,8 +100,9 @@ cdef class Strand(Waiter):
         self.joiners = None
         if joiners is not None:
             for op in joiners:
-                self.taken = True
-                op_complete_value(op, value, error)
+                if op.kernel != K_DONE:  # waking one may have cancelled the next
+                    self.taken = True
+                    op_complete_value(op, value, error)
         return 0
 
     cdef Op join_op(self):

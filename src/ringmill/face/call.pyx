@@ -4,6 +4,7 @@ Generated from ops/table.py by ops/generate.py; edit there.
 """
 from ringmill.face.fiber cimport each_call, wait
 from ringmill.ops.aio cimport *
+from ringmill.ops.convert cimport int_of, unsigned_of
 
 import socket as _socket
 
@@ -16,7 +17,7 @@ def nop():
     return wait(start_nop())
 
 
-def open(path, unsigned flags, unsigned mode=511, *, dir_fd=None):
+def open(path, flags, mode=511, *, dir_fd=None):
     """Open `path` and return a file descriptor, as os.open does; never inherited by children.
 
     flags: os.O_RDONLY and so on. mode: permission bits of a new file, less the umask. A relative
@@ -28,7 +29,7 @@ def open(path, unsigned flags, unsigned mode=511, *, dir_fd=None):
     >>> fd = open(folder / "hello", os.O_RDONLY)
     >>> close(fd)
     """
-    return wait(start_open(path, flags, mode, dir_fd))
+    return wait(start_open(path, unsigned_of(flags), unsigned_of(mode), dir_fd))
 
 
 def close(fd):
@@ -120,7 +121,7 @@ def stat(path, *, dir_fd=None, bint follow_symlinks=True):
     return wait(start_stat(path, dir_fd, follow_symlinks))
 
 
-def splice(source, target, unsigned n, *, offset_source=None, offset_target=None, unsigned flags=0):
+def splice(source, target, n, *, offset_source=None, offset_target=None, flags=0):
     """Move up to `n` bytes between two files, one of them a pipe, without copying to us.
 
     The number of bytes moved, 0 at the end. Offsets as in `read`. See splice(2).
@@ -128,10 +129,10 @@ def splice(source, target, unsigned n, *, offset_source=None, offset_target=None
     >>> splice(hello, pipe_in, 5, offset_source=0)
     5
     """
-    return wait(start_splice(source, target, n, offset_source, offset_target, flags))
+    return wait(start_splice(source, target, unsigned_of(n), offset_source, offset_target, unsigned_of(flags)))
 
 
-def tee(source, target, unsigned n, *, unsigned flags=0):
+def tee(source, target, n, *, flags=0):
     """Duplicate up to `n` bytes of one pipe into another; the source keeps them. See tee(2).
 
     >>> write(pipe_in, b"twice")
@@ -139,24 +140,24 @@ def tee(source, target, unsigned n, *, unsigned flags=0):
     >>> tee(pipe_out, pipe2_in, 5)
     5
     """
-    return wait(start_tee(source, target, n, flags))
+    return wait(start_tee(source, target, unsigned_of(n), unsigned_of(flags)))
 
 
-def poll(fd, unsigned mask):
+def poll(fd, mask):
     """Wait until one of the events in `mask` (select.POLLIN …) holds; those that do. See poll(2).
 
     >>> poll(pipe_in, select.POLLOUT) == select.POLLOUT
     True
     """
-    return wait(start_poll(fd, mask))
+    return wait(start_poll(fd, unsigned_of(mask)))
 
 
-def socket(int family=_socket.AF_INET, unsigned type=_socket.SOCK_STREAM, int proto=0):
+def socket(family=_socket.AF_INET, type=_socket.SOCK_STREAM, proto=0):
     """A new socket object; never inherited by children. See socket(2).
 
     >>> socket().close()
     """
-    return wait(start_socket(family, type, proto))
+    return wait(start_socket(int_of(family), unsigned_of(type), int_of(proto)))
 
 
 def bind(sock, address):
@@ -167,21 +168,21 @@ def bind(sock, address):
     return wait(start_bind(sock, address))
 
 
-def listen(sock, int backlog=128):
+def listen(sock, backlog=128):
     """Let a bound socket take connections; `backlog` of them wait. See listen(2).
 
     >>> listen(bound)
     """
-    return wait(start_listen(sock, backlog))
+    return wait(start_listen(sock, int_of(backlog)))
 
 
-def accept(sock, *, unsigned flags=0):
+def accept(sock, *, flags=0):
     """The next connection, as (socket, address). See accept4(2).
 
     >>> peer, address = accept(knocked)
     >>> peer.close()
     """
-    return wait(start_accept(sock, flags))
+    return wait(start_accept(sock, unsigned_of(flags)))
 
 
 def connect(sock, address):
@@ -194,44 +195,44 @@ def connect(sock, address):
     return wait(start_connect(sock, address))
 
 
-def recv(sock, n, *, unsigned flags=0):
+def recv(sock, n, *, flags=0):
     """Receive up to `n` bytes; b"" when the peer has ended its side. See recv(2).
 
     >>> recv(letter, 100)
     b'a letter'
     """
-    return wait(start_recv(sock, n, flags))
+    return wait(start_recv(sock, n, unsigned_of(flags)))
 
 
-def recv_into(sock, buffer, *, unsigned flags=0):
+def recv_into(sock, buffer, *, flags=0):
     """Receive into `buffer`; the number of bytes, 0 when the peer has ended its side.
 
     >>> recv_into(letter, bytearray(100))
     8
     """
-    return wait(start_recv_into(sock, buffer, flags))
+    return wait(start_recv_into(sock, buffer, unsigned_of(flags)))
 
 
-def send(sock, data, *, unsigned flags=0):
+def send(sock, data, *, flags=0):
     """Send `data`; the number of bytes sent, which may be less. See send(2).
 
     >>> send(left, b"hello")
     5
     """
-    return wait(start_send(sock, data, flags))
+    return wait(start_send(sock, data, unsigned_of(flags)))
 
 
-def sendall(sock, data, *, unsigned flags=0):
+def sendall(sock, data, *, flags=0):
     """Send all of `data`, however many sends that takes.
 
     When it raises, a part of it may have been sent.
 
     >>> sendall(left, b"hello")
     """
-    return wait(start_sendall(sock, data, flags))
+    return wait(start_sendall(sock, data, unsigned_of(flags)))
 
 
-def sendmsg(sock, buffers, ancdata=(), *, unsigned flags=0, address=None):
+def sendmsg(sock, buffers, ancdata=(), *, flags=0, address=None):
     """Send buffers and ancillary data, as socket.sendmsg does; the number of bytes sent.
 
     ancdata: (level, type, data) each. See sendmsg(2).
@@ -239,10 +240,10 @@ def sendmsg(sock, buffers, ancdata=(), *, unsigned flags=0, address=None):
     >>> sendmsg(left, [b"hel", b"lo"])
     5
     """
-    return wait(start_sendmsg(sock, buffers, ancdata, flags, address))
+    return wait(start_sendmsg(sock, buffers, ancdata, unsigned_of(flags), address))
 
 
-def recvmsg(sock, n, ancbufsize=0, *, unsigned flags=0):
+def recvmsg(sock, n, ancbufsize=0, *, flags=0):
     """Receive a message: (data, ancdata, msg_flags, address), as socket.recvmsg does.
 
     n, ancbufsize: bytes of room for data and ancillary data. See recvmsg(2).
@@ -250,18 +251,18 @@ def recvmsg(sock, n, ancbufsize=0, *, unsigned flags=0):
     >>> recvmsg(letter, 100)[0]
     b'a letter'
     """
-    return wait(start_recvmsg(sock, n, ancbufsize, flags))
+    return wait(start_recvmsg(sock, n, ancbufsize, unsigned_of(flags)))
 
 
-def shutdown(sock, int how):
+def shutdown(sock, how):
     """End one or both directions: socket.SHUT_RD, SHUT_WR, SHUT_RDWR. See shutdown(2).
 
     >>> shutdown(left, _socket.SHUT_WR)
     """
-    return wait(start_shutdown(sock, how))
+    return wait(start_shutdown(sock, int_of(how)))
 
 
-def waitid(unsigned idtype, int id, unsigned options):
+def waitid(idtype, id, options):
     """Wait for a child to change state, as os.waitid does. See waitid(2).
 
     None when os.WNOHANG is given and no child is in that state.
@@ -269,7 +270,7 @@ def waitid(unsigned idtype, int id, unsigned options):
     >>> waitid(os.P_PID, child(), os.WEXITED).si_status
     7
     """
-    return wait(start_waitid(idtype, id, options))
+    return wait(start_waitid(unsigned_of(idtype), int_of(id), unsigned_of(options)))
 
 
 def accept_each(sock):
@@ -300,10 +301,10 @@ def read_each(fd):
     return each_call(start_read_each(fd))
 
 
-def poll_each(fd, unsigned mask):
+def poll_each(fd, mask):
     """Each time that events of `mask` come anew (edges, not levels): those that hold.
 
     >>> next(iter(poll_each(pipe_in, select.POLLOUT))) == select.POLLOUT
     True
     """
-    return each_call(start_poll_each(fd, mask))
+    return each_call(start_poll_each(fd, unsigned_of(mask)))

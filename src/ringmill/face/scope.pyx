@@ -10,7 +10,7 @@ from libc.stdint cimport uint64_t
 
 from ringmill.core.machine cimport Machine, machine_here
 from ringmill.core.driver cimport Waiter
-from ringmill.core.op cimport K_DONE, P_DETACHED, Op, op_attach, op_complete_value, op_local
+from ringmill.core.op cimport K_DONE, P_TAKEN, Op, op_attach, op_complete_value, op_local
 from ringmill.core.strand cimport Strand
 from ringmill.face.fiber cimport drive, strand_here
 from ringmill.face.spawn cimport spawn_strand
@@ -27,7 +27,7 @@ cdef class Child(Waiter):
     cdef void wake(self, object op) noexcept:
         cdef scope owner = self.owner
         cdef object error = (<Op>op).error
-        (<Op>op).program = P_DETACHED
+        (<Op>op).program = P_TAKEN
         owner.children.discard(self)
         if error is not None and not isinstance(error, Cancelled):
             owner.errors.append(error)

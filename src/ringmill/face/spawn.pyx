@@ -111,16 +111,20 @@ def park_op():
 
 def unpark(strand):
     """Let a fiber or task go on that waits in park(), or will; many count as one."""
-    cdef Strand who = strand
-    check_thread(who.driver)
-    who.unpark()
+    strand_of(strand).unpark()
 
 
 def join_op(strand):
     """Wait for the end of a fiber or task; what it returned or raised."""
-    cdef Strand who = strand
-    check_thread(who.driver)
-    return who.join_op()
+    return strand_of(strand).join_op()
+
+
+cdef Strand strand_of(object strand):
+    """`strand`, when it is one, and one of this thread."""
+    if not isinstance(strand, Strand):
+        raise TypeError(f"a fiber or a task is needed, not {strand!r}")
+    check_thread((<Strand>strand).driver)
+    return <Strand>strand
 
 
 cdef int raise_would_block() except -1:

@@ -46,7 +46,7 @@ cdef Op start_open(object path, unsigned flags, unsigned mode, object dir_fd):
     return op
 
 
-def open(path, unsigned flags, unsigned mode=511, *, dir_fd=None):
+def open(path, flags, mode=511, *, dir_fd=None):
     """Open `path` and return a file descriptor, as os.open does; never inherited by children.
 
     flags: os.O_RDONLY and so on. mode: permission bits of a new file, less the umask. A relative
@@ -58,7 +58,7 @@ def open(path, unsigned flags, unsigned mode=511, *, dir_fd=None):
     >>> fd = open(folder / "hello", os.O_RDONLY)
     >>> close(fd)
     """
-    return start_open(path, flags, mode, dir_fd)
+    return start_open(path, unsigned_of(flags), unsigned_of(mode), dir_fd)
 
 
 cdef Op start_close(object fd):
@@ -275,7 +275,7 @@ cdef Op start_splice(object source, object target, unsigned n, object offset_sou
     return op
 
 
-def splice(source, target, unsigned n, *, offset_source=None, offset_target=None, unsigned flags=0):
+def splice(source, target, n, *, offset_source=None, offset_target=None, flags=0):
     """Move up to `n` bytes between two files, one of them a pipe, without copying to us.
 
     The number of bytes moved, 0 at the end. Offsets as in `read`. See splice(2).
@@ -283,7 +283,7 @@ def splice(source, target, unsigned n, *, offset_source=None, offset_target=None
     >>> splice(hello, pipe_in, 5, offset_source=0)
     5
     """
-    return start_splice(source, target, n, offset_source, offset_target, flags)
+    return start_splice(source, target, unsigned_of(n), offset_source, offset_target, unsigned_of(flags))
 
 
 cdef Op start_tee(object source, object target, unsigned n, unsigned flags):
@@ -297,7 +297,7 @@ cdef Op start_tee(object source, object target, unsigned n, unsigned flags):
     return op
 
 
-def tee(source, target, unsigned n, *, unsigned flags=0):
+def tee(source, target, n, *, flags=0):
     """Duplicate up to `n` bytes of one pipe into another; the source keeps them. See tee(2).
 
     >>> write(pipe_in, b"twice")
@@ -305,7 +305,7 @@ def tee(source, target, unsigned n, *, unsigned flags=0):
     >>> tee(pipe_out, pipe2_in, 5)
     5
     """
-    return start_tee(source, target, n, flags)
+    return start_tee(source, target, unsigned_of(n), unsigned_of(flags))
 
 
 cdef Op start_poll(object fd, unsigned mask):
@@ -316,13 +316,13 @@ cdef Op start_poll(object fd, unsigned mask):
     return op
 
 
-def poll(fd, unsigned mask):
+def poll(fd, mask):
     """Wait until one of the events in `mask` (select.POLLIN …) holds; those that do. See poll(2).
 
     >>> poll(pipe_in, select.POLLOUT) == select.POLLOUT
     True
     """
-    return start_poll(fd, mask)
+    return start_poll(fd, unsigned_of(mask))
 
 
 cdef Op start_socket(int family, unsigned type, int proto):
@@ -334,12 +334,12 @@ cdef Op start_socket(int family, unsigned type, int proto):
     return op
 
 
-def socket(int family=_socket.AF_INET, unsigned type=_socket.SOCK_STREAM, int proto=0):
+def socket(family=_socket.AF_INET, type=_socket.SOCK_STREAM, proto=0):
     """A new socket object; never inherited by children. See socket(2).
 
     >>> socket().close()
     """
-    return start_socket(family, type, proto)
+    return start_socket(int_of(family), unsigned_of(type), int_of(proto))
 
 
 cdef Op start_bind(object sock, object address):
@@ -370,12 +370,12 @@ cdef Op start_listen(object sock, int backlog):
     return op
 
 
-def listen(sock, int backlog=128):
+def listen(sock, backlog=128):
     """Let a bound socket take connections; `backlog` of them wait. See listen(2).
 
     >>> listen(bound)
     """
-    return start_listen(sock, backlog)
+    return start_listen(sock, int_of(backlog))
 
 
 cdef Op start_accept(object sock, unsigned flags):
@@ -391,13 +391,13 @@ cdef Op start_accept(object sock, unsigned flags):
     return op
 
 
-def accept(sock, *, unsigned flags=0):
+def accept(sock, *, flags=0):
     """The next connection, as (socket, address). See accept4(2).
 
     >>> peer, address = accept(knocked)
     >>> peer.close()
     """
-    return start_accept(sock, flags)
+    return start_accept(sock, unsigned_of(flags))
 
 
 cdef Op start_connect(object sock, object address):
@@ -433,13 +433,13 @@ cdef Op start_recv(object sock, object n, unsigned flags):
     return op
 
 
-def recv(sock, n, *, unsigned flags=0):
+def recv(sock, n, *, flags=0):
     """Receive up to `n` bytes; b"" when the peer has ended its side. See recv(2).
 
     >>> recv(letter, 100)
     b'a letter'
     """
-    return start_recv(sock, n, flags)
+    return start_recv(sock, n, unsigned_of(flags))
 
 
 cdef Op start_recv_into(object sock, object buffer, unsigned flags):
@@ -453,13 +453,13 @@ cdef Op start_recv_into(object sock, object buffer, unsigned flags):
     return op
 
 
-def recv_into(sock, buffer, *, unsigned flags=0):
+def recv_into(sock, buffer, *, flags=0):
     """Receive into `buffer`; the number of bytes, 0 when the peer has ended its side.
 
     >>> recv_into(letter, bytearray(100))
     8
     """
-    return start_recv_into(sock, buffer, flags)
+    return start_recv_into(sock, buffer, unsigned_of(flags))
 
 
 cdef Op start_send(object sock, object data, unsigned flags):
@@ -473,13 +473,13 @@ cdef Op start_send(object sock, object data, unsigned flags):
     return op
 
 
-def send(sock, data, *, unsigned flags=0):
+def send(sock, data, *, flags=0):
     """Send `data`; the number of bytes sent, which may be less. See send(2).
 
     >>> send(left, b"hello")
     5
     """
-    return start_send(sock, data, flags)
+    return start_send(sock, data, unsigned_of(flags))
 
 
 cdef Op start_sendall(object sock, object data, unsigned flags):
@@ -495,14 +495,14 @@ cdef Op start_sendall(object sock, object data, unsigned flags):
     return op
 
 
-def sendall(sock, data, *, unsigned flags=0):
+def sendall(sock, data, *, flags=0):
     """Send all of `data`, however many sends that takes.
 
     When it raises, a part of it may have been sent.
 
     >>> sendall(left, b"hello")
     """
-    return start_sendall(sock, data, flags)
+    return start_sendall(sock, data, unsigned_of(flags))
 
 
 cdef Op start_sendmsg(object sock, object buffers, object ancdata, unsigned flags, object address):
@@ -521,7 +521,7 @@ cdef Op start_sendmsg(object sock, object buffers, object ancdata, unsigned flag
     return op
 
 
-def sendmsg(sock, buffers, ancdata=(), *, unsigned flags=0, address=None):
+def sendmsg(sock, buffers, ancdata=(), *, flags=0, address=None):
     """Send buffers and ancillary data, as socket.sendmsg does; the number of bytes sent.
 
     ancdata: (level, type, data) each. See sendmsg(2).
@@ -529,7 +529,7 @@ def sendmsg(sock, buffers, ancdata=(), *, unsigned flags=0, address=None):
     >>> sendmsg(left, [b"hel", b"lo"])
     5
     """
-    return start_sendmsg(sock, buffers, ancdata, flags, address)
+    return start_sendmsg(sock, buffers, ancdata, unsigned_of(flags), address)
 
 
 cdef Op start_recvmsg(object sock, object n, object ancbufsize, unsigned flags):
@@ -544,7 +544,7 @@ cdef Op start_recvmsg(object sock, object n, object ancbufsize, unsigned flags):
     return op
 
 
-def recvmsg(sock, n, ancbufsize=0, *, unsigned flags=0):
+def recvmsg(sock, n, ancbufsize=0, *, flags=0):
     """Receive a message: (data, ancdata, msg_flags, address), as socket.recvmsg does.
 
     n, ancbufsize: bytes of room for data and ancillary data. See recvmsg(2).
@@ -552,7 +552,7 @@ def recvmsg(sock, n, ancbufsize=0, *, unsigned flags=0):
     >>> recvmsg(letter, 100)[0]
     b'a letter'
     """
-    return start_recvmsg(sock, n, ancbufsize, flags)
+    return start_recvmsg(sock, n, ancbufsize, unsigned_of(flags))
 
 
 cdef Op start_shutdown(object sock, int how):
@@ -563,12 +563,12 @@ cdef Op start_shutdown(object sock, int how):
     return op
 
 
-def shutdown(sock, int how):
+def shutdown(sock, how):
     """End one or both directions: socket.SHUT_RD, SHUT_WR, SHUT_RDWR. See shutdown(2).
 
     >>> shutdown(left, _socket.SHUT_WR)
     """
-    return start_shutdown(sock, how)
+    return start_shutdown(sock, int_of(how))
 
 
 cdef Op start_waitid(unsigned idtype, int id, unsigned options):
@@ -581,7 +581,7 @@ cdef Op start_waitid(unsigned idtype, int id, unsigned options):
     return op
 
 
-def waitid(unsigned idtype, int id, unsigned options):
+def waitid(idtype, id, options):
     """Wait for a child to change state, as os.waitid does. See waitid(2).
 
     None when os.WNOHANG is given and no child is in that state.
@@ -589,7 +589,7 @@ def waitid(unsigned idtype, int id, unsigned options):
     >>> waitid(os.P_PID, child(), os.WEXITED).si_status
     7
     """
-    return start_waitid(idtype, id, options)
+    return start_waitid(unsigned_of(idtype), int_of(id), unsigned_of(options))
 
 
 cdef Each start_accept_each(object sock):
@@ -651,10 +651,10 @@ cdef Each start_poll_each(object fd, unsigned mask):
     return each_new(shots)
 
 
-def poll_each(fd, unsigned mask):
+def poll_each(fd, mask):
     """Each time that events of `mask` come anew (edges, not levels): those that hold.
 
     >>> next(iter(poll_each(pipe_in, select.POLLOUT))) == select.POLLOUT
     True
     """
-    return start_poll_each(fd, mask)
+    return start_poll_each(fd, unsigned_of(mask))

@@ -8,6 +8,8 @@ cdef int fd_to_close(object fd) except -1
 cdef int dir_fd_of(object dir_fd) except? -1
 cdef bytes path_of(object path)
 cdef uint64_t offset_of(object offset) except? 0
+cdef unsigned unsigned_of(object n) except? 0
+cdef int int_of(object n) except? -1
 cdef unsigned io_size(Py_ssize_t size) noexcept
 cdef unsigned fresh_bytes(Op op, object n) except? 0
 cdef int fresh_message(Op op, object n) except -1

@@ -25,6 +25,7 @@ cdef extern from "errno.h":
 
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(object)
+    object PyNumber_Index(object)
 
 # What one read or write moves at most (MAX_RW_COUNT); more is asked for again by the caller.
 cdef Py_ssize_t IO_MAX = 0x7FFFF000
@@ -43,7 +44,7 @@ cdef int fd_of(object fd) except -1:
                     f"{type(fd).__name__}")
         else:
             fd = fd.fileno()
-    number = fd
+    number = PyNumber_Index(fd)
     if number < 0 or number > 0x7FFFFFFF:
         raise OSError(EBADF, os.strerror(EBADF))
     return <int>number
@@ -74,10 +75,19 @@ cdef uint64_t offset_of(object offset) except? 0:
     cdef int64_t at
     if offset is None:
         return <uint64_t>-1
-    at = offset
+    at = PyNumber_Index(offset)
     if at < 0:
         raise ValueError(f"an offset is 0 or more bytes, or None; not {offset}")
     return <uint64_t>at
+
+
+cdef unsigned unsigned_of(object n) except? 0:
+    """An int as it is; a float is not cut but refused."""
+    return PyNumber_Index(n)
+
+
+cdef int int_of(object n) except? -1:
+    return PyNumber_Index(n)
 
 
 cdef unsigned io_size(Py_ssize_t size) noexcept:
@@ -85,7 +95,7 @@ cdef unsigned io_size(Py_ssize_t size) noexcept:
 
 
 cdef Py_ssize_t size_of(object n) except -1:
-    cdef Py_ssize_t size = n
+    cdef Py_ssize_t size = PyNumber_Index(n)
     if size < 0:
         raise ValueError(f"a size is 0 or more bytes, not {n}")
     return size if size < IO_MAX else IO_MAX

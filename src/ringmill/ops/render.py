@@ -36,6 +36,7 @@ CALL_HEAD = f'''"""The calls: start, then wait, in a fiber or a plain script.
 """
 from ringmill.face.fiber cimport each_call, wait
 from ringmill.ops.aio cimport *
+from ringmill.ops.convert cimport int_of, unsigned_of
 
 import socket as _socket
 '''
@@ -81,7 +82,7 @@ def _signature(entry: Entry, spell: Callable[[Argument], str]) -> str:
 
 
 def _spell_def(argument: Argument) -> str:
-    c_type = "" if argument.kind.param == "object" else argument.kind.param + " "
+    c_type = "bint " if argument.kind.param == "bint" else ""
     default = "" if argument.required else f"={_default(argument)}"
     return f"{c_type}{argument.name}{default}"
 
@@ -98,7 +99,9 @@ def _cdef(entry: Entry) -> str:
 
 
 def _passed(entry: Entry) -> str:
-    return ", ".join(a.name for a in entry.arguments)
+    """The arguments of start_x: numbers are converted here, so that a float is refused."""
+    converters = {"unsigned": "unsigned_of({})", "int": "int_of({})"}
+    return ", ".join(converters.get(a.kind.param, "{}").format(a.name) for a in entry.arguments)
 
 
 def _lines(templates: Iterable[str], name: str) -> list[str]:
