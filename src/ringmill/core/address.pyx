@@ -6,7 +6,7 @@ blocks) and knows no ops.
 from libc.string cimport memcpy, memset
 
 from ringmill.core.aux cimport (
-    AF_INET, AF_INET6, AF_UNIX, in6_addr, in_addr, sockaddr_in, sockaddr_in6, sockaddr_storage,
+    AF_INET, AF_INET6, AF_UNIX, sockaddr_in, sockaddr_in6, sockaddr_storage,
     sockaddr_un, socklen_t,
 )
 

@@ -15,7 +15,7 @@ static PyObject *rm_spare_stop; /* this header is included by core/op.pyx only *
 static inline int rm_spare_is_clean(void) {
     PyBaseExceptionObject *e = (PyBaseExceptionObject *)rm_spare_stop;
     return e && Py_REFCNT(e) == 1 && !e->traceback && !e->context && !e->cause && !e->dict
-        && !e->notes;
+           && !e->notes;
 }
 
 /* Make the slot's NULL mean "done with `value`". Steals nothing. Returns -1 when out of memory. */

@@ -12,7 +12,7 @@ from libc.string cimport memset
 
 from ringmill.core.driver cimport Driver, Handler
 from ringmill.core.ring cimport (
-    IORING_REGISTER_PBUF_RING, IORING_UNREGISTER_PBUF_RING, io_uring_buf, io_uring_buf_reg,
+    IORING_REGISTER_PBUF_RING, io_uring_buf, io_uring_buf_reg,
     io_uring_buf_ring, rm_ring,
 )
 

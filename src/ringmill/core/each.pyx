@@ -7,18 +7,17 @@ slowly does not fill the memory: beyond a bound the op is paused until results a
 
 Knows CQEs and how one becomes a value; does not know who iterates.
 """
-cimport cython
 from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from posix.unistd cimport close as posix_close
 
-from ringmill.core.buffers cimport Group, Starver
+from ringmill.core.buffers cimport Starver
 from ringmill.core.machine cimport Machine, machine_group
-from ringmill.core.driver cimport Driver, check_thread, here, here_or_none
+from ringmill.core.driver cimport check_thread, here, here_or_none
 from ringmill.core.op cimport (
-    R_ACCEPT, R_COUNT, R_DATA, Op, op_complete_value, op_detached, op_local, op_new, op_push_on,
+    R_ACCEPT, R_DATA, Op, op_complete_value, op_detached, op_local, op_new, op_push_on,
     op_request_cancel,
 )
 from ringmill.core.results cimport socket_from

@@ -1,8 +1,9 @@
 """The machine: a ring, a runqueue and timers; one per thread.
 
-A turn is: submit, reap, wake, expire. Nothing here runs user code while CQEs are walked: they are copied out, their ops completed, and
-whoever waits is put on the runqueue. Whoever wants to run next asks machine_next(), which turns
-when nobody can run, or when the policy says that I/O has waited long enough.
+A turn is: submit, reap, wake, expire. Nothing here runs user code while CQEs are walked: they are
+copied out, their ops completed, and whoever waits is put on the runqueue. Whoever wants to run
+next asks machine_next(), which turns when nobody can run, or when the policy says that I/O has
+waited long enough.
 
 Knows kernels, ops and strands; does not know how a strand is resumed (face/), nor any op's name.
 """
@@ -11,10 +12,10 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int64_t, uint64_t
 
-from ringmill.core.balance cimport Adaptive, Balance
+from ringmill.core.balance cimport Adaptive
 from ringmill.core.buffers cimport Group, open_group
 from ringmill.core.driver cimport (
-    Driver, Waiter, driver_free, driver_init, here, here_or_none, queue_pop, set_here,
+    Driver, driver_free, driver_init, here, here_or_none, queue_pop, set_here,
 )
 from ringmill.core.kernel cimport (
     close_ring, forget_ring, open_ring, open_soft, ring_is_soft,

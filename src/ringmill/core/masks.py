@@ -61,7 +61,7 @@ class Masks(NamedTuple):
     behaviours: int = 0
     setup: int = 0
 
-    def __or__(self, other: Masks) -> Masks:  # type: ignore[override]
+    def __or__(self, other: Masks) -> Masks:
         return Masks(*(mine | theirs for mine, theirs in zip(self, other, strict=True)))
 
 

@@ -14,16 +14,14 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.string cimport memset
 from posix.unistd cimport close as posix_close
 
-from ringmill.core.aux cimport rm_aux
 from ringmill.core.driver cimport (
-    SLOT_NONE, Driver, Handler, Waiter, aux_give, check_thread, here, rm_slot, slots_grow,
+    SLOT_NONE, Driver, Waiter, aux_give, check_thread, here, rm_slot, slots_grow,
 )
 from ringmill.core.results cimport accepted, data_taken, message_of, socket_from, stat_of, waitid_of
 from ringmill.core.ring cimport (
     IORING_CQE_F_MORE, IORING_OP_ASYNC_CANCEL, IORING_OP_NOP, io_uring_sqe, rm_has_op, rm_push,
     rm_ring, rm_sq_room,
 )
-from ringmill.core.views cimport Views
 
 import os
 import types

@@ -55,7 +55,7 @@ cdef int spin_or_sleep(rm_spin *spin, rm_ring *ring, int64_t timeout_ns) noexcep
 cdef bint spin_awhile(rm_spin *spin, rm_ring *ring, int64_t timeout_ns) noexcept nogil:
     """Look at the queues for up to SPIN_NS. Without a system call: the kernel sets a flag."""
     cdef int64_t end
-    cdef int i
+    cdef int _look
     if rm_cq_ready(ring):
         return True  # complete with its submission: that was no wait
     end = now_ns() + (SPIN_NS if timeout_ns < 0 or timeout_ns > SPIN_NS else timeout_ns)
@@ -64,7 +64,7 @@ cdef bint spin_awhile(rm_spin *spin, rm_ring *ring, int64_t timeout_ns) noexcept
         spin.score = -BUSY_REST
         return False
     while True:
-        for i in range(LOOKS):
+        for _look in range(LOOKS):
             if rm_cq_ready(ring) or rm_needs_enter(ring):
                 spin.won += 1
                 if spin.score < SCORE_MAX:

@@ -8,7 +8,7 @@ Knows cancel, join and what became of it; does not know how it is resumed (face/
 """
 from libc.stdint cimport uint64_t
 
-from ringmill.core.driver cimport Driver, Handler, Waiter, check_thread, ready_push
+from ringmill.core.driver cimport Handler, Waiter, check_thread, ready_push
 from ringmill.core.op cimport K_DONE, Op, op_complete_value, op_local, op_request_cancel
 
 from ringmill.errors import Cancelled

@@ -2,8 +2,6 @@
 
 Knows the monotonic clock and who is to be told; does not know when the machine looks.
 """
-cimport cython
-from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, realloc

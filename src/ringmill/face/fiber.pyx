@@ -13,7 +13,7 @@ Knows strands and greenlets; does not know what an op does.
 """
 cimport cython
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdlib cimport free, malloc
 
 from ringmill.core.each cimport Each

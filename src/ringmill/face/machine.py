@@ -9,7 +9,14 @@ from typing import Any
 
 from ringmill.core.driver import _set_factory
 from ringmill.core.machine import Machine as CoreMachine
-from ringmill.face import run as _run
+from ringmill.face.run import (
+    check_outermost,
+    end_strands,
+    equip,
+    has_machine,
+    machine_of_thread,
+    run_to_end,
+)
 
 __all__ = ["Machine", "machine", "run"]
 
@@ -19,14 +26,14 @@ class Machine(CoreMachine):
 
     def __init__(self, kernel: str | None = None, **options: Any) -> None:
         super().__init__(kernel, **options)
-        _run.equip(self)
+        equip(self)
 
     def run(self, main: Callable[..., Any] | Coroutine[Any, Any, Any], *arguments: Any) -> Any:
         """Run a function as the first fiber, or a coroutine as a task; what it returns or raises.
 
         When it has ended, the fibers and tasks that it left behind are cancelled and awaited.
         """
-        return _run.run_to_end(self, main, arguments)
+        return run_to_end(self, main, arguments)
 
     def close(self) -> None:
         """Cancel every fiber and task, wait for their end, close the ring. Again: does nothing.
@@ -36,9 +43,9 @@ class Machine(CoreMachine):
         level: inside a fiber or task WouldBlock is raised, and nothing is closed.
         """
         if not self.closed:
-            _run.check_outermost(self)
+            check_outermost(self)
             try:
-                _run.end_strands(self)
+                end_strands(self)
             finally:
                 self.end()
 
@@ -51,7 +58,7 @@ class Machine(CoreMachine):
 
 def machine() -> Machine:
     """The machine of this thread, made at first use."""
-    found: Machine = _run.machine_of_thread()
+    found: Machine = machine_of_thread()
     return found
 
 
@@ -61,7 +68,7 @@ def run(main: Callable[..., Any] | Coroutine[Any, Any, Any], *arguments: Any,
 
     Uses the thread's machine, or makes one (with `options`, see Machine) and closes it.
     """
-    if _run.has_machine():
+    if has_machine():
         if options:
             raise ValueError("this thread has a machine already; its options are decided")
         return machine().run(main, *arguments)
@@ -71,7 +78,7 @@ def run(main: Callable[..., Any] | Coroutine[Any, Any, Any], *arguments: Any,
 
 def _close_at_exit() -> None:
     """Let `finally` blocks of suspended fibers run before the interpreter goes."""
-    if _run.has_machine() and threading.current_thread() is threading.main_thread():
+    if has_machine() and threading.current_thread() is threading.main_thread():
         machine().close()
 
 

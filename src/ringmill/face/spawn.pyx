@@ -5,7 +5,7 @@ public names. Knows fibers and tasks; does not know ops by name.
 """
 from ringmill.core.machine cimport Machine, machine_here
 from ringmill.core.driver cimport check_thread, ready_push
-from ringmill.core.op cimport Op, op_request_cancel
+from ringmill.core.op cimport Op
 from ringmill.core.strand cimport Strand
 from ringmill.core.timers cimport deadline_in, sleep_op as core_sleep_op
 from ringmill.face.fiber cimport (

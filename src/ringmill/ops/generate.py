@@ -7,7 +7,7 @@ without a built ringmill. What comes out is plain code that a reader can step th
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,8 +33,7 @@ def outputs() -> dict[Path, str]:
     """Each generated file and its text."""
     entries: Iterable[Entry] = list(ENTRIES.values())
     root = SRC.parent
-    renderers: dict[str, Callable[[Iterable[Entry]], str]] = RENDERERS
-    return {root / where: render(entries) for where, render in renderers.items()}
+    return {root / where: render(entries) for where, render in RENDERERS.items()}
 
 
 def main(arguments: list[str]) -> int:

@@ -66,8 +66,7 @@ def _default(argument: Argument) -> str:
         return ""
     value = argument.default
     # An enum member (socket.AF_INET) is written by name, for the reader of help().
-    text = f"_socket.{value.name}" if hasattr(value, "name") else repr(value)
-    return text
+    return f"_socket.{value.name}" if hasattr(value, "name") else repr(value)
 
 
 def _signature(entry: Entry, spell: Callable[[Argument], str]) -> str:
@@ -181,8 +180,8 @@ def _stub(entries: Iterable[Entry], extra: str, one: str, many: str) -> str:
 
 
 def aio_pyi(entries: Iterable[Entry]) -> str:
-    return _stub(entries, "\nfrom ringmill.core.each import Each\nfrom ringmill.core.op import Op\n",
-                 "Op[{0}]", "Each[{0}]")
+    imports = "\nfrom ringmill.core.each import Each\nfrom ringmill.core.op import Op\n"
+    return _stub(entries, imports, "Op[{0}]", "Each[{0}]")
 
 
 def call_pyi(entries: Iterable[Entry]) -> str:
@@ -247,7 +246,7 @@ def _how(entry: Entry) -> str:
             "RM_IN_OWN_WORKER": "in a worker of its own"}[entry.soft.how if entry.soft else ""]
 
 
-RENDERERS = {
+RENDERERS: dict[str, Callable[[Iterable[Entry]], str]] = {
     "src/ringmill/ops/aio.pyx": aio_pyx,
     "src/ringmill/ops/aio.pxd": aio_pxd,
     "src/ringmill/ops/aio.pyi": aio_pyi,

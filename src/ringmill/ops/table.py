@@ -11,12 +11,49 @@ from __future__ import annotations
 
 import socket as _socket
 
-from ringmill.ops.entry import at_once, each, in_own_worker, in_worker, op, when_readable
-from ringmill.ops.entry import when_writable
+from ringmill.ops.entry import (
+    at_once,
+    each,
+    in_own_worker,
+    in_worker,
+    op,
+    when_readable,
+    when_writable,
+)
 from ringmill.ops.fields import (
-    Accepted, Address, Ancillary, AncillaryRoom, Bit, ClosingFd, Count, Data, DirFd, Fd, Fresh,
-    From, FromMany, Into, IntoMany, Masks, Message, MessageSize, NewFd, NewSocket, Nothing, Number,
-    NumberAsFd, Offset, Parts, Path, PathOrFd, Peer, Pieces, Sockets, SpliceFd, Stat, Waited,
+    Accepted,
+    Address,
+    Ancillary,
+    AncillaryRoom,
+    Bit,
+    ClosingFd,
+    Count,
+    Data,
+    DirFd,
+    Fd,
+    Fresh,
+    From,
+    FromMany,
+    Into,
+    IntoMany,
+    Masks,
+    Message,
+    MessageSize,
+    NewFd,
+    NewSocket,
+    Nothing,
+    Number,
+    NumberAsFd,
+    Offset,
+    Parts,
+    Path,
+    PathOrFd,
+    Peer,
+    Pieces,
+    Sockets,
+    SpliceFd,
+    Stat,
+    Waited,
     Whole,
 )
 

@@ -149,7 +149,8 @@ static inline unsigned rm_reap(struct rm_ring *ring, struct io_uring_cqe *out, u
 static inline bool rm_needs_enter(const struct rm_ring *ring) {
     if (!(ring->behaviours & RM_TASKRUN_FLAG)) return true;
     return (__atomic_load_n(ring->sq_kflags, __ATOMIC_RELAXED)
-            & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+            & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW))
+           != 0;
 }
 
 /* Publish what was pushed and enter once. 0 or -errno as `struct rm_kernel.enter`. */

@@ -15,7 +15,7 @@ enum rm_how {
     RM_WHEN_READABLE,  /* try; on -EAGAIN wait for EPOLLIN. Files that epoll refuses: a worker */
     RM_WHEN_WRITABLE,  /* the same with EPOLLOUT */
     RM_IN_WORKER,      /* may block for as long as a disk does: the bounded pool */
-    RM_IN_OWN_WORKER,  /* may block for ever (a child, a FIFO): never takes a place in that pool */
+    RM_IN_OWN_WORKER, /* may block for ever (a child, a FIFO): never takes a place in that pool */
 };
 
 struct rm_soft_row {
