@@ -296,7 +296,7 @@ def read_each(fd):
     """The data that a pipe, terminal or file brings, piece by piece, until its end.
 
     >>> list(read_each(hello))
-    [b'Hello, ring!\r\n']
+    [b'Hello, ring!\\r\\n']
     """
     return each_call(start_read_each(fd))
 

@@ -108,7 +108,8 @@ def _lines(templates: Iterable[str], name: str) -> list[str]:
 
 
 def _doc(entry: Entry) -> str:
-    return "\n".join(f"    {line}".rstrip() for line in f'"""{entry.doc}\n"""'.splitlines())
+    text = entry.doc.replace("\\", "\\\\")  # the docstring of a docstring: \\n stays two letters
+    return "\n".join(f"    {line}".rstrip() for line in f'"""{text}\n"""'.splitlines())
 
 
 def _start(entry: Entry) -> list[str]:
