@@ -1,0 +1,298 @@
+"""run(): a function or a coroutine to its end, with what it leaves behind; and plain scripts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+
+import pytest
+import ringmill
+from ringmill import aio
+from support import leaks, programs
+
+
+def test_run_of_a_function(kernel):
+    def main(a, b):
+        ringmill.nop()
+        return a + b
+
+    assert ringmill.run(main, 1, 2, kernel=kernel) == 3
+
+
+def test_run_of_a_coroutine(kernel):
+    async def main():
+        await aio.nop()
+        return ringmill.machine().kernel.name
+
+    assert ringmill.run(main(), kernel=kernel) == kernel
+
+
+def test_run_raises_what_main_raises(kernel, face):
+    def main():
+        ringmill.nop()
+        raise LookupError("main's")
+
+    async def amain():
+        await aio.nop()
+        raise LookupError("main's")
+
+    with pytest.raises(LookupError, match="main's"):
+        ringmill.run(main if face == "fiber" else amain(), kernel=kernel)
+
+
+def test_run_closes_the_machine_that_it_made(kernel):
+    before = leaks.open_fds()
+    seen = []
+    ringmill.run(lambda: seen.append(ringmill.machine()), kernel=kernel)
+    assert seen[0].closed
+    assert leaks.new_fds(before) == []
+
+
+def test_run_uses_the_machine_there_is(machine):
+    assert ringmill.run(ringmill.machine) is machine
+    assert not machine.closed
+    with pytest.raises(ValueError, match="already"):
+        ringmill.run(lambda: 1, kernel="soft")
+
+
+def test_what_main_leaves_behind_is_cancelled_and_awaited(machine, face):
+    ended = []
+
+    def work(n):
+        try:
+            ringmill.sleep(3600)
+        finally:
+            ringmill.nop()
+            ended.append(n)
+
+    async def awork(n):
+        try:
+            await aio.sleep(3600)
+        finally:
+            await aio.nop()
+            ended.append(n)
+
+    def main():
+        for n in range(3):
+            ringmill.spawn(work, n)
+            ringmill.spawn(awork(n))
+        ringmill.sleep(0.0001)
+        return "main"
+
+    async def amain():
+        for n in range(3):
+            ringmill.spawn(work, n)
+            ringmill.spawn(awork(n))
+        await aio.sleep(0.0001)
+        return "main"
+
+    assert machine.run(main if face == "fiber" else amain()) == "main"
+    assert sorted(ended) == [0, 0, 1, 1, 2, 2]
+    assert machine.stats()["strands"] == 0
+
+
+def test_what_never_began_is_ended_too(machine, face):
+    """Spawned as the last thing: it runs to its first wait or not at all, and is gone."""
+    ended = []
+
+    async def task():
+        try:
+            await aio.sleep(3600)
+        finally:
+            ended.append("task")
+
+    def fiber():
+        try:
+            ringmill.sleep(3600)
+        finally:
+            ended.append("fiber")
+
+    def main():
+        ringmill.spawn(fiber)
+        ringmill.spawn(task())
+
+    async def amain():
+        main()
+
+    machine.run(main if face == "fiber" else amain())
+    assert sorted(ended) in ([], ["fiber", "task"])
+    assert machine.stats()["strands"] == 0
+
+
+def test_leftovers_that_spawn_more(machine):
+    """Cancelled ones that begin others in their cleanup: those end as well."""
+    log = []
+
+    def work(n):
+        try:
+            ringmill.sleep(3600)
+        finally:
+            log.append(n)
+            if n:
+                ringmill.spawn(work, n - 1)
+
+    machine.run(lambda: (ringmill.spawn(work, 3), ringmill.yield_now()))
+    assert log[0] == 3
+    assert machine.stats()["strands"] == 0
+
+
+def test_an_error_of_a_leftover_is_reported(machine, monkeypatch):
+    import gc
+
+    reported = []
+    monkeypatch.setattr("sys.unraisablehook", reported.append)
+
+    def work():
+        try:
+            ringmill.sleep(3600)
+        except ringmill.Cancelled:
+            raise LookupError("in cleanup") from None
+
+    machine.run(lambda: (ringmill.spawn(work), ringmill.yield_now()))
+    gc.collect()
+    assert [type(told.exc_value) for told in reported] == [LookupError]
+
+
+def test_run_again_and_again(machine):
+    for n in range(50):
+        assert machine.run(lambda n=n: (ringmill.nop(), n)[1]) == n
+
+
+def test_a_nested_run_is_refused(machine, face):
+    """It would wait for fibers of the outer one, and cancel them."""
+    def refused():
+        with pytest.raises(ringmill.WouldBlock):
+            ringmill.run(lambda: 1)
+        return "refused"
+
+    async def main():
+        return refused()
+
+    bystander = []
+
+    def outer():
+        fiber = ringmill.spawn(lambda: (ringmill.sleep(0.001), bystander.append(1)))
+        ringmill.yield_now()
+        result = refused()
+        fiber.join()
+        return result
+
+    assert machine.run(outer if face == "fiber" else main()) == "refused"
+    assert bystander == ([1] if face == "fiber" else [])
+
+
+def test_run_refuses_what_cannot_run(machine):
+    for what in (3, None, object()):
+        with pytest.raises(TypeError):
+            ringmill.run(what)
+    assert machine.stats()["strands"] == 0
+
+
+@pytest.mark.req("T13")
+def test_run_in_four_threads_at_once(kernel):
+    results = []
+    barrier = threading.Barrier(4)
+
+    def main(n):
+        barrier.wait()
+        reader, writer = os.pipe()
+        got = bytearray()
+        with ringmill.scope() as s:
+            s.spawn(ringmill.write_all, writer, bytes([n]) * 100_000)
+            while len(got) < 100_000:
+                got += ringmill.read(reader, 4096)
+        os.close(reader)
+        os.close(writer)
+        return bytes(got) == bytes([n]) * 100_000
+
+    threads = [threading.Thread(target=lambda n=n: results.append(
+        ringmill.run(main, n, kernel=kernel))) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [True] * 4
+
+
+COPY = """
+    import os, sys
+    import ringmill
+
+    source = ringmill.open(sys.argv[1], os.O_RDONLY)
+    target = ringmill.open(sys.argv[2], os.O_WRONLY | os.O_CREAT)
+    while data := ringmill.read(source, 4096):
+        ringmill.write_all(target, data)
+    ringmill.fsync(target)
+    ringmill.close(source)
+    ringmill.close(target)
+"""
+
+
+@pytest.mark.req("T1")
+def test_a_plain_script_copies_a_file(kernel, tmp_path):
+    """No run(), no async, no machine to be made or closed."""
+    data = os.urandom(300_001)
+    (tmp_path / "source").write_bytes(data)
+    assert programs.clean(COPY, tmp_path / "source", tmp_path / "target", kernel=kernel) == ""
+    assert (tmp_path / "target").read_bytes() == data
+
+
+@pytest.mark.req("T1")
+def test_a_plain_script_in_system_calls(kernel, tmp_path):
+    """One io_uring_enter for each op, and not one read(2) of the file."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed")
+    if kernel == "soft":
+        pytest.skip("the soft kernel makes the plain system calls: that is its job")
+    ops = 400
+    (tmp_path / "file").write_bytes(b"x" * 4096 * ops)
+    trace = tmp_path / "trace"
+    programs.clean("""
+        import os, sys
+        import ringmill
+        fd = os.open(sys.argv[1], os.O_RDONLY)
+        ringmill.nop()
+        os.write(1, b"begin")
+        for n in range(int(sys.argv[2])):
+            assert len(ringmill.read(fd, 4096, offset=4096 * n)) == 4096
+        os.write(1, b"end")
+    """, tmp_path / "file", ops, kernel=kernel,
+        before=(strace, "-o", str(trace), "-e", "trace=io_uring_enter,read,pread64,write"))
+    lines = trace.read_text().splitlines()
+    calls = [line.partition("(")[0] for line in lines]
+    first = next(i for i, line in enumerate(lines) if '"begin"' in line)
+    last = next(i for i, line in enumerate(lines) if '"end"' in line)
+    between = calls[first + 1:last]
+    assert between.count("read") == between.count("pread64") == 0
+    assert ops <= between.count("io_uring_enter") <= ops + ops // 100
+
+
+def test_plain_calls_drive_the_fibers_meanwhile(machine):
+    """While the script waits, what it spawned runs."""
+    log = []
+    ringmill.spawn(lambda: (ringmill.nop(), log.append("fiber")))
+    ringmill.sleep(0.001)
+    assert log == ["fiber"]
+
+
+def test_plain_calls_in_threads(kernel):
+    """A thread without any ceremony gets a machine of its own, and loses it at its end."""
+    programs.clean("""
+        import os, threading
+        import ringmill
+
+        def work(n):
+            reader, writer = os.pipe()
+            for _ in range(20):
+                ringmill.write(writer, b"x" * n)
+                assert ringmill.read(reader, 100) == b"x" * n
+            os.close(reader), os.close(writer)
+
+        before = len(os.listdir("/proc/self/fd"))
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(1, 9)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        assert len(os.listdir("/proc/self/fd")) == before
+    """, kernel=kernel)
