@@ -5,17 +5,12 @@ from ringmill.core.driver cimport Waiter
 from ringmill.core.op cimport Op
 from ringmill.core.strand cimport Strand
 
-cdef extern from "greenlet.h":
-    ctypedef struct PyGreenlet:
-        pass
-
 cdef class Fiber(Strand):
-    cdef PyGreenlet *greenlet      # owned; NULL before it begins and after it ends
+    cdef object greenlet           # None before it begins and after it ends
     cdef object function, arguments, keywords
 
 cdef class Fibers:
-    cdef PyGreenlet **pool         # ended greenlets, ready for the next fiber
-    cdef int pooled
+    cdef list pool                 # ended greenlets, ready for the next fiber
     cdef Fiber base                # the thread's own greenlet: the plain script
     cdef bint base_parked          # it is suspended by us, so it may begin greenlets for others
     cdef Fiber to_begin            # asked of the base

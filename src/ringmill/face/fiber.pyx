@@ -13,8 +13,7 @@ Knows strands and greenlets; does not know what an op does.
 """
 cimport cython
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.stdlib cimport free, malloc
+from cpython.ref cimport Py_DECREF
 
 from ringmill.core.each cimport Each
 from ringmill.core.machine cimport Machine, machine_ended, machine_here, machine_next
@@ -24,9 +23,13 @@ from ringmill.core.strand cimport Strand
 
 import types
 
+from greenlet import GreenletExit
+
 from ringmill.errors import Cancelled, ClosedError, WouldBlock
 
 cdef extern from "greenlet.h":
+    ctypedef struct PyGreenlet:
+        pass
     void PyGreenlet_Import()
     void *_PyGreenlet_API
     PyGreenlet *PyGreenlet_GetCurrent() except NULL
@@ -110,10 +113,9 @@ cdef int run_inline(Machine machine, Waiter waiter, Waiter me) except -1:
 cdef Fiber fiber_here(Machine machine):
     """The fiber that runs; for a greenlet that is not ours, one that stands for it."""
     cdef Waiter current = machine.current
-    cdef PyGreenlet *greenlet = PyGreenlet_GetCurrent()
-    Py_DECREF(<object><PyObject *>greenlet)
+    cdef object greenlet = greenlet_here()
     if current is None or isinstance(current, Fiber):
-        if current is not None and (<Fiber>current).greenlet == greenlet:
+        if current is not None and (<Fiber>current).greenlet is greenlet:
             return <Fiber>current
         return fiber_adopt(machine, greenlet)
     raise WouldBlock(
@@ -149,13 +151,12 @@ cdef int fiber_switch(Machine machine, Fiber me) except -1:
 cdef int fiber_continue(Machine machine, Fibers fibers, Fiber me) except -1:
     """Switch to machine.current; one that has not begun gets a pooled greenlet, or a fresh one,
     which only the base begins."""
-    cdef PyGreenlet *greenlet = (<Fiber>machine.current).greenlet
-    if greenlet == NULL:
-        if fibers.pooled:
-            fibers.pooled -= 1
-            greenlet = fibers.pool[fibers.pooled]
+    cdef object greenlet = (<Fiber>machine.current).greenlet
+    if greenlet is None:
+        if fibers.pool:
+            greenlet = fibers.pool.pop()
         elif me is fibers.base or not fibers.base_parked:
-            greenlet = PyGreenlet_New(<PyObject *>_fiber_main, me.greenlet)
+            greenlet = greenlet_new(me.greenlet)
         else:
             fibers.to_begin = <Fiber>machine.current
             return greenlet_switch(fibers.base.greenlet)
@@ -163,14 +164,27 @@ cdef int fiber_continue(Machine machine, Fibers fibers, Fiber me) except -1:
     return greenlet_switch(greenlet)
 
 
-cdef int greenlet_switch(PyGreenlet *greenlet) except -1:
-    cdef PyObject *result
-    Py_INCREF(<object><PyObject *>greenlet)  # it may end before we are back
-    try:
-        result = PyGreenlet_Switch(greenlet, NULL, NULL)
-        Py_DECREF(<object>result)
-    finally:
-        Py_DECREF(<object><PyObject *>greenlet)
+# ── greenlets: `object`, since greenlet looks for references that the collector can see ─────
+
+cdef inline object greenlet_here():
+    cdef PyObject *greenlet = <PyObject *>PyGreenlet_GetCurrent()
+    cdef object result = <object>greenlet
+    Py_DECREF(result)  # GetCurrent's own reference
+    return result
+
+
+cdef object greenlet_new(object parent):
+    cdef PyObject *greenlet = <PyObject *>PyGreenlet_New(
+        <PyObject *>_fiber_main, <PyGreenlet *>parent)
+    cdef object result = <object>greenlet
+    Py_DECREF(result)
+    return result
+
+
+cdef int greenlet_switch(object greenlet) except -1:
+    """Returns when somebody switches back. `greenlet` is held meanwhile: it may end."""
+    cdef PyObject *result = PyGreenlet_Switch(<PyGreenlet *>greenlet, NULL, NULL)
+    Py_DECREF(<object>result)
     return 0
 
 
@@ -180,27 +194,28 @@ def _fiber_main(*_):
     """The body of every fiber's greenlet: run a fiber, then whoever is next, for ever."""
     cdef Machine machine = machine_here()
     cdef Fibers fibers = <Fibers>machine.face
-    cdef PyGreenlet *mine = PyGreenlet_GetCurrent()
+    # Borrowed: a greenlet whose own stack refers to it would never be freed.
+    cdef PyObject *mine = <PyObject *>PyGreenlet_GetCurrent()
+    Py_DECREF(<object>mine)
     cdef Fiber fiber = <Fiber>machine.current
-    # The fiber that runs here owns the greenlet; then the next one, or the pool.
-    Py_DECREF(<object><PyObject *>mine)
     try:
         while fiber is not None:
             fiber_run(machine, fiber)
-            fiber.greenlet = NULL
+            fiber.greenlet = None
             machine.current = fiber = None  # a pooled greenlet must not keep the ended one
             fiber = fiber_next(machine, fibers, mine)
+    except GreenletExit:
+        pass  # the pool is let go of
     except BaseException as error:
         # Nothing may leave a greenlet: the base, which we return to, raises it instead.
         fibers.fatal = error
-        PyGreenlet_SetParent(mine, fibers.base.greenlet)
-    Py_DECREF(<object><PyObject *>mine)
+        PyGreenlet_SetParent(<PyGreenlet *>mine, <PyGreenlet *>fibers.base.greenlet)
 
 
-cdef Fiber fiber_next(Machine machine, Fibers fibers, PyGreenlet *mine):
+cdef Fiber fiber_next(Machine machine, Fibers fibers, PyObject *mine):
     """After a fiber has ended: the next one to run on its greenlet; None: let the greenlet end."""
     cdef Waiter waiter
-    cdef PyGreenlet *other
+    cdef object other
     while not machine.dead:
         waiter = machine_next(machine)
         if not isinstance(waiter, Fiber):
@@ -208,19 +223,19 @@ cdef Fiber fiber_next(Machine machine, Fibers fibers, PyGreenlet *mine):
             continue
         machine.current = waiter
         other = (<Fiber>waiter).greenlet
-        if other == NULL:  # not begun: no switch at all, on with it here
-            (<Fiber>waiter).greenlet = mine
+        if other is None:  # not begun: no switch at all, on with it here
+            (<Fiber>waiter).greenlet = <object>mine
             return <Fiber>waiter
         waiter = None  # the pool must keep nobody alive
-        if fibers.pooled == POOL_MAX:
-            PyGreenlet_SetParent(mine, other)
+        if len(fibers.pool) == POOL_MAX:
+            PyGreenlet_SetParent(<PyGreenlet *>mine, <PyGreenlet *>other)
             return None
-        fibers.pool[fibers.pooled] = mine
-        fibers.pooled += 1
+        fibers.pool.append(<object>mine)
         try:
             greenlet_switch(other)
         except BaseException:  # GreenletExit: the thread ends
-            pool_remove(fibers, mine)
+            if <object>mine in fibers.pool:
+                fibers.pool.remove(<object>mine)
             raise
         return <Fiber>machine.current  # taken from the pool
     return None
@@ -244,41 +259,23 @@ cdef void fiber_run(Machine machine, Fiber fiber) noexcept:
     machine_ended(machine, fiber, value, error)
 
 
-cdef void pool_remove(Fibers fibers, PyGreenlet *greenlet) noexcept:
-    cdef int i
-    for i in range(fibers.pooled):
-        if fibers.pool[i] == greenlet:
-            fibers.pooled -= 1
-            fibers.pool[i] = fibers.pool[fibers.pooled]
-            return
-
-
 # ── making and ending fibers ────────────────────────────────────────────────────────────────
 
 cdef class Fibers:
     """What this floor keeps on a machine."""
 
     def __cinit__(self):
-        self.pool = <PyGreenlet **>malloc(POOL_MAX * sizeof(PyGreenlet *))
-        if self.pool == NULL:
-            raise MemoryError
-
-    def __dealloc__(self):
-        cdef int i
-        for i in range(self.pooled):
-            Py_DECREF(<object><PyObject *>self.pool[i])
-        free(self.pool)
+        self.pool = []
 
 
-cdef Fiber fiber_adopt(Machine machine, PyGreenlet *greenlet):
+cdef Fiber fiber_adopt(Machine machine, object greenlet):
     """Let a Fiber stand for a greenlet that we did not begin: the plain script's, or another's."""
     cdef Fibers fibers = <Fibers>machine.face
     cdef Fiber fiber = fibers.base
-    if fiber is None or fiber.greenlet != greenlet:
+    if fiber is None or fiber.greenlet is not greenlet:
         fiber = Fiber.__new__(Fiber)
         fiber.driver = machine
         fiber.name = "main"
-        Py_INCREF(<object><PyObject *>greenlet)
         fiber.greenlet = greenlet
         if fibers.base is None:
             fibers.base = fiber
@@ -314,10 +311,6 @@ cdef Strand strand_here(Machine machine):
 @cython.final
 cdef class Fiber(Strand):
     """A function that runs beside others and may wait in calls that look synchronous."""
-
-    def __dealloc__(self):
-        if self.greenlet != NULL:
-            Py_DECREF(<object><PyObject *>self.greenlet)
 
     def join(self):
         """Wait for its end; return what it returned, raise what it raised."""
