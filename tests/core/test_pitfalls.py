@@ -1,0 +1,379 @@
+"""What went wrong in other runtimes of this kind, shown to be absent here, by the pitfall's number.
+
+Those whose natural place is another file are named in HOMES, and a test keeps the names true.
+Each was seen to fail with its mechanism broken on purpose.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import re
+import select
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+import ringmill
+from ringmill import Cancelled, aio
+from support import programs
+
+HOMES = {
+    1: ("core/test_pitfalls.py::test_01_buffers_of_a_cancelled_receive",
+        "face/test_cancel.py::test_an_iteration_cancelled_and_resumed_loses_nothing"),
+    2: ("face/test_cancel.py::test_cancel_and_data_at_once_lose_no_byte",
+        "face/test_cancel.py::test_descriptors_that_arrive_after_a_cancel_are_closed"),
+    3: ("face/test_timeout.py::test_expiring_when_the_result_arrives",
+        "face/test_timeout.py::test_expiring_when_the_data_arrives"),
+    4: ("core/test_op.py::test_a_stale_answer_reaches_no_other_op",),
+    5: ("core/test_queue.py::test_a_full_queue_submits_and_goes_on",
+        "core/test_queue.py::test_cancels_have_room_in_a_full_queue"),
+    6: ("core/test_pitfalls.py::test_06_multishot_is_armed_again",
+        "core/test_queue.py::test_multishot_with_the_smallest_queues"),
+    7: ("core/test_timers.py::test_a_hundred_thousand_alive",),
+    8: ("core/test_signals.py::test_no_signal_is_lost_just_before_the_sleep",
+        "core/test_signals.py::test_signals_rain_while_io_goes_on"),
+    9: ("core/test_pitfalls.py::test_09_vectors_live_until_the_last_completion",
+        "core/test_op.py::test_never_more_than_the_buffer_holds",
+        "core/test_op.py::test_offsets_have_64_bits"),
+    10: ("core/test_threads.py::test_a_foreign_thread_is_refused",),
+    11: ("core/test_fork.py::test_fork_with_ops_in_flight",),
+    12: ("core/test_machine_life.py::test_close_with_ops_in_flight_lets_go_of_everything",
+         "core/test_machine_life.py::test_exit_with_ops_in_flight",
+         "core/test_machine_life.py::test_garbage_collected_with_ops_in_flight"),
+    24: ("core/test_balance.py::test_a_reader_gets_its_data_while_others_never_wait",
+         "core/test_balance.py::test_much_io_does_not_starve_a_fiber"),
+    25: ("core/test_pitfalls.py::test_25_user_code_never_runs_while_completions_are_walked",),
+    26: ("core/test_pitfalls.py::test_26_sqpoll_saves_the_system_call",),
+    28: ("core/test_pitfalls.py::test_28_the_users_descriptor_flags_stay",
+         "core/test_pitfalls.py::test_28_descriptors_that_epoll_refuses"),
+}
+TESTS = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def pipe():
+    reader, writer = os.pipe()
+    yield reader, writer
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.parametrize("number", HOMES)
+def test_every_pitfall_has_its_test(number):
+    for home in HOMES[number]:
+        path, _, name = home.partition("::")
+        assert re.search(rf"^def {name}\(", (TESTS / path).read_text(), re.MULTILINE), home
+
+
+def test_01_buffers_of_a_cancelled_receive(machine):
+    """Data of one connection never appears in another, and every buffer comes back.
+
+    More rounds than there are buffers, each cancelled with data in the queue, in the kernel and on
+    its way.
+    """
+    rng = random.Random(1)
+    for n in range(400):
+        left, right = socket.socketpair()
+        mine = bytes([n % 251]) * 50
+        each = ringmill.recv_each(left)
+        fiber = ringmill.spawn(next, each)
+        ringmill.yield_now()
+        for _ in range(rng.randrange(4)):
+            right.send(mine)
+            if rng.random() < 0.5:
+                ringmill.nop()
+        if rng.random() < 0.5:
+            fiber.cancel()
+        else:
+            right.send(mine)
+        each_end = rng.random()
+        try:
+            data = fiber.join() if each_end < 0.8 else None
+        except Cancelled:
+            data = None
+        assert data is None or set(data) == {n % 251}
+        each.close()
+        if data is None and each_end >= 0.8:
+            try:
+                fiber.join()
+            except (Cancelled, StopIteration, RuntimeError):
+                pass
+        left.close()
+        right.close()
+    while machine.stats()["ops_live"]:
+        ringmill.nop()
+    stats = machine.stats()
+    assert stats["buffers_lent"] == 0 and stats["buffers_starved"] == 0
+
+
+def test_06_multishot_is_armed_again(machine):
+    """Out of buffers, the kernel ends the receive: it goes on when they return, invisibly.
+
+    Sixteen streams share the buffers, and their readers are slow.
+    """
+    streams = [socket.socketpair() for _ in range(16)]
+    sent = [bytes([n]) * 300_000 for n in range(16)]
+    got = [bytearray() for _ in streams]
+
+    def reads(n, sock):
+        with ringmill.recv_each(sock) as each:
+            for piece in each:
+                got[n] += piece
+                ringmill.yield_now()
+
+    def sends(sock, data):
+        # In small pieces: each takes a whole buffer.
+        for at in range(0, len(data), 1000):
+            ringmill.sendall(sock, data[at:at + 1000])
+        sock.shutdown(socket.SHUT_WR)
+
+    with ringmill.scope() as s:
+        for n, (left, right) in enumerate(streams):
+            s.spawn(reads, n, left)
+            s.spawn(sends, right, sent[n])
+    assert [bytes(data) for data in got] == sent
+    for pair in streams:
+        for sock in pair:
+            sock.close()
+    assert machine.stats()["buffers_lent"] == 0
+
+
+def test_09_vectors_live_until_the_last_completion(machine, pipe):
+    """The list of buffers may be changed, emptied and dropped while the op is in flight."""
+    reader, writer = pipe
+    for _ in range(200):
+        buffers = [bytearray(3), bytearray(4), bytearray(5)]
+        kept = list(buffers)
+        op = aio.readv(reader, buffers)
+        ringmill.nop()
+        buffers[:] = [bytearray(1 << 16)]
+        del buffers
+        noise = [bytes(48) for _ in range(50)]  # takes the memory if it was freed
+        os.write(writer, b"abcdefghijkl")
+        assert ringmill.wait(op) == 12
+        assert kept == [b"abc", b"defg", b"hijkl"]
+        del noise
+
+
+class Finalised(bytearray):
+    """A buffer that runs user code when its last reference goes: while completions are walked."""
+
+    ended = 0
+
+    def __del__(self):
+        Finalised.ended += 1
+        self.at_end()
+
+
+@pytest.mark.parametrize("at_end", ["begins an op", "spawns", "calls", "yields", "sleeps"])
+def test_25_user_code_never_runs_while_completions_are_walked(machine, pipe, monkeypatch, at_end):
+    """A finaliser that uses ringmill: begun ops are fine, a wait is refused, nobody is forgotten.
+
+    The buffers' last references are the ops', which end while their completions are taken in.
+    """
+    reader, writer = pipe
+    refused = []
+    ran = []
+
+    def act(self):
+        try:
+            if at_end == "begins an op":
+                aio.nop().detach()
+            elif at_end == "spawns":
+                ringmill.spawn(ran.append, 1)
+            elif at_end == "calls":
+                ringmill.nop()
+            elif at_end == "yields":
+                ringmill.yield_now()
+            else:
+                ringmill.sleep(0)
+        except ringmill.WouldBlock:
+            refused.append(1)
+
+    monkeypatch.setattr(Finalised, "at_end", act, raising=False)
+    monkeypatch.setattr(Finalised, "ended", 0)
+
+    def waits(n):
+        for _ in range(n):
+            ringmill.nop()
+        return n
+
+    def main():
+        fibers = [ringmill.spawn(waits, 20) for _ in range(10)]
+        for _ in range(50):
+            aio.readinto(reader, Finalised(4)).detach()
+        ringmill.nop()
+        os.write(writer, b"x" * 200)
+        assert [fiber.join() for fiber in fibers] == [20] * 10
+        while machine.stats()["ops_live"]:
+            ringmill.nop()
+
+    machine.run(main)
+    assert Finalised.ended == 50
+
+
+def test_25_a_wakened_fiber_may_close_what_has_more_to_come(machine):
+    """The first result's owner closes the iteration, whose other results are being walked."""
+    for _ in range(50):
+        left, right = socket.socketpair()
+        each = ringmill.recv_each(left)
+        fiber = ringmill.spawn(next, each)
+        ringmill.yield_now()
+        ringmill.nop()
+        for n in range(10):
+            right.send(bytes([n]))
+        fiber.join()
+        each.close()
+        with pytest.raises(StopIteration):
+            next(each)
+        left.close()
+        right.close()
+    while machine.stats()["ops_live"]:
+        ringmill.nop()
+
+
+def test_26_sqpoll_saves_the_system_call(kernel, tmp_path):
+    """Submitting takes no call while the kernel's thread is awake; else it would cost a core for
+    nothing."""
+    strace = shutil.which("strace")
+    if kernel == "soft":
+        pytest.skip("the soft kernel has no thread that submits")
+    if strace is None:
+        pytest.skip("strace is not installed")
+    trace = tmp_path / "trace"
+    out = programs.clean("""
+        import ringmill
+        from ringmill import aio
+
+        machine = ringmill.Machine(sqpoll=True, balance=ringmill.Fixed(8))
+        print("SQPOLL" in machine.kernel.why)
+
+        def submits():
+            for _ in range(2000):
+                aio.nop().detach()
+                ringmill.yield_now()
+
+        def main():
+            for fiber in [ringmill.spawn(submits) for _ in range(4)]:
+                fiber.join()
+            while machine.stats()["ops_live"]:
+                ringmill.sleep(0.0001)
+
+        machine.run(main)
+        stats = machine.stats()
+        print(stats["submitted"], stats["enters"])
+    """, kernel=kernel, before=(strace, "-o", str(trace), "-e", "trace=io_uring_enter"))
+    granted, numbers = out.splitlines()
+    if granted != "True":
+        pytest.skip("this kernel grants no SQPOLL")
+    submitted, enters = map(int, numbers.split())
+    assert submitted >= 8000
+    assert enters >= 8000 // 8 // 2  # it did look about every eighth switch …
+    assert len(trace.read_text().splitlines()) <= enters // 2  # … and seldom had to call
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+def test_sqpoll_does_all_that_the_others_do(kernel, cancel):
+    """Cancels too: an SQE that the kernel's thread may be reading is not ours to change."""
+    rng = random.Random(26)
+    with ringmill.Machine(kernel=kernel, sqpoll=True) as machine:
+        reader, writer = os.pipe()
+
+        async def main():
+            done = cancelled = 0
+            for n in range(2000):
+                op = aio.write(writer, b"x")
+                if rng.random() < 0.5:
+                    await aio.yield_now()
+                if cancel and n % 2:
+                    op.cancel()
+                try:
+                    done += await op
+                except Cancelled:
+                    cancelled += 1
+            return done, cancelled
+
+        done, cancelled = machine.run(main())
+        assert done + cancelled == 2000
+        assert len(os.read(reader, 65536)) == done
+        assert cancel or cancelled == 0
+        os.close(reader)
+        os.close(writer)
+
+
+def flags_of(fd):
+    return fcntl.fcntl(fd, fcntl.F_GETFL)
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_28_the_users_descriptor_flags_stay(machine, face, blocking):
+    """O_NONBLOCK belongs to the open file, which others share: it is neither set nor cleared."""
+    reader, writer = os.pipe()
+    left, right = socket.socketpair()
+    listener = socket.create_server(("127.0.0.1", 0))
+    fds = [reader, writer, left.fileno(), right.fileno(), listener.fileno()]
+    for fd in fds:
+        os.set_blocking(fd, blocking)
+    before = [flags_of(fd) for fd in fds]
+
+    async def main():
+        ops = [aio.read(reader, 10), aio.recv(left, 10), aio.accept(listener),
+               aio.poll(right, select.POLLIN)]
+        await aio.nop()
+        await aio.sleep(0.001)
+        assert [flags_of(fd) for fd in fds] == before
+        client = await aio.tcp_connect("127.0.0.1", listener.getsockname()[1])
+        os.write(writer, b"pipe")
+        right.send(b"right")
+        left.send(b"left")
+        assert await ops[0] == b"pipe" and await ops[1] == b"right"
+        accepted, _ = await ops[2]
+        assert await ops[3] == select.POLLIN
+        accepted.close()
+        client.close()
+        assert [flags_of(fd) for fd in fds] == before
+
+    machine.run(main() if face == "aio" else lambda: ringmill.drive(main()))
+    for fd in (reader, writer):
+        os.close(fd)
+    for sock in (left, right, listener):
+        sock.close()
+
+
+def test_28_descriptors_that_epoll_refuses(machine, face, tmp_path):
+    """Regular files, directories and devices: read, written and polled like everything else."""
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789" * 1000)
+
+    async def main():
+        fd = await aio.open(path, os.O_RDWR)
+        assert await aio.read(fd, 10) == b"0123456789"
+        assert await aio.poll(fd, select.POLLIN | select.POLLOUT)
+        assert await aio.write(fd, b"new", offset=3) == 3
+        got = b"".join([piece async for piece in aio.read_each(fd)])
+        assert len(got) == 9990
+        await aio.close(fd)
+        null = await aio.open("/dev/null", os.O_RDWR)
+        assert await aio.read(null, 10) == b""
+        assert await aio.write(null, b"gone") == 4
+        await aio.close(null)
+        zero = await aio.open("/dev/zero", os.O_RDONLY)
+        assert await aio.read(zero, 4) == bytes(4)
+        await aio.close(zero)
+        folder = await aio.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+        with pytest.raises(IsADirectoryError):
+            await aio.read(folder, 10)
+        await aio.close(folder)
+
+    machine.run(main() if face == "aio" else lambda: ringmill.drive(main()))
+
+
+def test_the_rings_code_is_in_one_module_only():
+    """Linked into two extension modules, each C global would silently exist twice."""
+    package = Path(ringmill.core.op.__file__).parent.parent
+    modules = [path.name for path in package.rglob("*.so")
+               if b"io_uring_setup: " in path.read_bytes()]
+    assert len(modules) == 1, modules
