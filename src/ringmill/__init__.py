@@ -18,8 +18,8 @@ from ringmill.face import composite as _composite
 
 # ops: one system call each, named as in `os` and `socket`
 from ringmill.face.call import (
-    accept, accept_each, bind, close, connect, fsync, listen, nop, open, poll, poll_each, read,
-    read_each, readinto, readv, recv, recv_each, recv_into, recvmsg, send, sendall, sendmsg,
+    accept, accept_each, bind, close, connect, fsync, futex_wait, futex_wake, listen, nop, open,
+    poll, poll_each, read, read_each, readinto, readv, recv, recv_each, recv_into, recvmsg, send, sendall, sendmsg,
     shutdown, socket, splice, stat, tee, waitid, write, write_all, writev,
 )
 from ringmill.face.fiber import Fiber
@@ -45,7 +45,7 @@ __all__ = [
     "Adaptive", "Cancelled", "ClosedError", "Fiber", "Fixed", "IncompleteRead", "Machine", "Op",
     "Relative", "RingmillError", "Task", "WouldBlock", "WouldExceedBudget", "WrongThread",
     "accept", "accept_each", "aio", "bind", "close", "connect", "current", "drive", "fsync",
-    "in_thread", "listen", "machine", "nop", "open", "park", "poll", "poll_each", "probe", "read",
+    "futex_wait", "futex_wake", "in_thread", "listen", "machine", "nop", "open", "park", "poll", "poll_each", "probe", "read",
     "read_each", "read_exactly", "readinto", "readv", "recv", "recv_each", "recv_into", "recvmsg",
     "run", "scope", "send", "sendall", "sendmsg", "shutdown", "sleep", "socket", "spawn",
     "splice", "stat", "tcp_connect", "tcp_listen", "tee", "timeout", "unpark", "wait", "waitid",

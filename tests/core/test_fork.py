@@ -68,12 +68,7 @@ def test_fork_with_ops_in_flight(kernel):
         assert ringmill.machine() is not parent
         some_io()
         for op in [*ops, queued]:
-            try:
-                op.cancel()
-            except ringmill.ClosedError:
-                pass
-            else:
-                raise AssertionError("an op of the parent was cancelled by the child")
+            assert op.cancel() is False  # nothing of it is alive here
         try:
             parent.call_threadsafe(print)
         except ringmill.ClosedError:

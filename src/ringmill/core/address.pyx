@@ -10,6 +10,7 @@ from ringmill.core.aux cimport (
     sockaddr_un, socklen_t,
 )
 
+import operator
 import os
 
 cdef extern from "arpa/inet.h" nogil:
@@ -27,6 +28,7 @@ cdef extern from "net/if.h" nogil:
 cdef enum:
     UN_PATH_AT = 2
     UN_PATH_MAX = 108
+    FLOW_MAX = 0xFFFFF  # 20 bits, RFC 8200
 
 
 cdef socklen_t address_pack(object address, sockaddr_storage *out) except 0:
@@ -64,7 +66,7 @@ cdef socklen_t pack_unix(object address, sockaddr_un *out) except 0:
 
 
 cdef socklen_t pack_inet(tuple address, sockaddr_in *out) except 0:
-    cdef bytes host = address[0].encode("ascii", "replace")
+    cdef bytes host = host_bytes(address[0])
     out.sin_family = AF_INET
     out.sin_port = htons(<unsigned short>address[1])
     if host and host != b"<broadcast>":
@@ -77,24 +79,34 @@ cdef socklen_t pack_inet(tuple address, sockaddr_in *out) except 0:
 
 cdef socklen_t pack_inet6(tuple address, sockaddr_in6 *out) except 0:
     host, _, zone = address[0].partition("%")
-    cdef bytes text = host.encode("ascii", "replace")
+    cdef bytes text = host_bytes(host)
     out.sin6_family = AF_INET6
     out.sin6_port = htons(<unsigned short>address[1])
     if text and inet_pton(AF_INET6, text, &out.sin6_addr) != 1:
         raise not_numeric(address[0])
     if len(address) > 2:
-        out.sin6_flowinfo = htonl(<unsigned>address[2])
+        flow = operator.index(address[2])
+        if not 0 <= flow <= FLOW_MAX:
+            raise OverflowError(f"flowinfo must be 0-{FLOW_MAX}, not {flow}")
+        out.sin6_flowinfo = htonl(flow)
     if len(address) > 3:
-        out.sin6_scope_id = <unsigned>address[3]
+        out.sin6_scope_id = operator.index(address[3])
     elif zone:
         out.sin6_scope_id = zone_index(zone)
     return sizeof(sockaddr_in6)
 
 
+cdef bytes host_bytes(str host):
+    cdef bytes text = host.encode("ascii", "replace")
+    if b"\0" in text:
+        raise ValueError("embedded null character in a host")
+    return text
+
+
 cdef unsigned zone_index(str zone) except? 0:
     if zone.isdigit():
         return int(zone)
-    cdef bytes name = zone.encode()
+    cdef bytes name = host_bytes(zone)
     cdef unsigned index = if_nametoindex(name)
     if index == 0:
         raise OSError(19, "No such network interface", zone)  # ENODEV

@@ -136,6 +136,7 @@ cdef int machine_reap(Machine self, rm_ring *ring) except -1:
     cdef io_uring_cqe cqes[REAP_MAX]
     cdef unsigned n = rm_reap(ring, cqes, REAP_MAX)
     cdef unsigned i
+    cdef bint nested = self.looking  # a buffer's release may have run code that pushed
     self.looking = True
     try:
         for i in range(n):
@@ -144,7 +145,7 @@ cdef int machine_reap(Machine self, rm_ring *ring) except -1:
             elif cqes[i].user_data != TO_NOBODY:
                 machine_event(self, cqes[i].user_data)
     finally:
-        self.looking = False
+        self.looking = nested
     return 0
 
 

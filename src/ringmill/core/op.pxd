@@ -33,6 +33,7 @@ cdef enum Result:
     R_STAT
     R_MESSAGE
     R_WAITID
+    R_WOKEN
     R_VALUE
 
 cdef class Op:

@@ -45,8 +45,7 @@ cdef extern from "slots.h":
 
 cdef extern from "errno.h":
     enum:
-        ECANCELED
-        EINTR
+        EAGAIN, ECANCELED, EINTR
 
 cdef enum:
     CANCEL_ROOM = 4  # SQEs for cancels alone: a cancel must never wait for what it is to end
@@ -225,8 +224,7 @@ cdef object op_take(Op op):
     if res < 0:
         return op_raise(op)
     cdef int kind = op.kind
-    cdef object value
-    if kind == R_COUNT:
+    if kind == R_COUNT or kind == R_FD:
         return res
     if kind == R_DATA:
         value = op.value
@@ -236,8 +234,6 @@ cdef object op_take(Op op):
         return None
     if kind == R_VALUE:
         return op_take_value(op)
-    if kind == R_FD:
-        return res
     return op_take_rare(op, kind, res)
 
 
@@ -268,6 +264,8 @@ cdef object op_take_rare(Op op, int kind, int res):
             return stat_of(op.aux)
         if kind == R_MESSAGE:
             return message_of(<bytes>op.value, res, op.aux)
+        if kind == R_WOKEN:
+            return True
         return waitid_of(op.aux)
     except BaseException:
         if kind == R_ACCEPT or kind == R_SOCKET:
@@ -283,6 +281,8 @@ cdef object op_raise(Op op):
     op.error = None
     if op.res == -ECANCELED:
         raise Cancelled
+    if op.kind == R_WOKEN and op.res == -EAGAIN:
+        return False  # an answer, though Linux has an errno for it
     if name is not None:
         raise OSError(-op.res, os.strerror(-op.res), name)
     raise OSError(-op.res, os.strerror(-op.res))

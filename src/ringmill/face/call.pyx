@@ -273,6 +273,29 @@ def waitid(idtype, id, options):
     return wait(start_waitid(unsigned_of(idtype), int_of(id), unsigned_of(options)))
 
 
+def futex_wait(word, value, *, mask=4294967295):
+    """Wait while the 32-bit `word` holds `value`, until somebody wakes it; see futex(2).
+
+    True when it was woken; False, at once, when the word holds another value. Wake-ups may be
+    for another reason, so look again at what you wait for. word: a writable buffer whose address
+    is a multiple of 4, private or shared with other processes. mask: only a wake with one of
+    these bits is for us.
+
+    >>> futex_wait(word, 1)
+    False
+    """
+    return wait(start_futex_wait(word, unsigned_of(value), unsigned_of(mask)))
+
+
+def futex_wake(word, n, *, mask=4294967295):
+    """Wake up to `n` of those who wait for `word`, in any process; how many it were.
+
+    >>> futex_wake(word, 1)
+    0
+    """
+    return wait(start_futex_wake(word, unsigned_of(n), unsigned_of(mask)))
+
+
 def accept_each(sock):
     """The connections that come, one after the other, as socket objects.
 

@@ -18,7 +18,7 @@ from cpython.ref cimport Py_DECREF
 from ringmill.core.each cimport Each
 from ringmill.core.machine cimport Machine, machine_ended, machine_here, machine_next
 from ringmill.core.driver cimport Waiter, check_thread, ready_push
-from ringmill.core.op cimport K_DONE, Op, op_attach, op_request_cancel, op_take
+from ringmill.core.op cimport K_DONE, P_DETACHED, Op, op_attach, op_request_cancel, op_take
 from ringmill.core.strand cimport Strand
 
 import types
@@ -47,6 +47,22 @@ cdef extern from "Python.h":
     int PyContext_Exit(object context) except -1
     object PyContext_CopyCurrent()
 
+cdef extern from *:
+    """
+    static inline PyObject *rm_put_handled_away(void) {
+        PyObject *handled = PyErr_GetHandledException();
+        if (handled) PyErr_SetHandledException(NULL);
+        return handled;
+    }
+    static inline void rm_take_handled_back(PyObject *handled) {
+        if (!handled) return;
+        PyErr_SetHandledException(handled);
+        Py_DECREF(handled);
+    }
+    """
+    PyObject *put_handled_away "rm_put_handled_away"()
+    void take_handled_back "rm_take_handled_back"(PyObject *handled)
+
 cdef extern from "slots.h":
     int rm_no_new(object type)
 
@@ -70,6 +86,9 @@ cdef object wait(Op op):
 cdef int fiber_block(Op op) except -1:
     cdef Machine machine = <Machine>op.driver
     check_thread(machine)  # before anything of another thread's machine is written
+    if nobody_may_wait(machine):
+        op_request_cancel(op)  # still in the SQ: what is refused certainly does not happen
+        op.program = P_DETACHED
     cdef Fiber me = fiber_here(machine)
     op_attach(op, me)
     me.waiting = op
@@ -101,26 +120,38 @@ cdef int fiber_suspend(Machine machine, Fiber me) except -1:
 
 
 cdef int run_inline(Machine machine, Waiter waiter, Waiter me) except -1:
-    """A task's step or a callback runs on whatever stack is at hand."""
+    """A task's step or a callback runs on whatever stack is at hand.
+
+    Not within the `except` block of who waits there: the error handled is each one's own.
+    """
+    cdef PyObject *handled = put_handled_away()
     machine.current = waiter
     try:
         waiter.run()
     finally:
         machine.current = me
+        take_handled_back(handled)
     return 0
+
+
+cdef inline bint nobody_may_wait(Machine machine) noexcept:
+    """In a task's step, in a callback, and in a finaliser while completions are taken in."""
+    return machine.looking or (
+        machine.current is not None and not isinstance(machine.current, Fiber))
 
 
 cdef Fiber fiber_here(Machine machine):
     """The fiber that runs; for a greenlet that is not ours, one that stands for it."""
     cdef Waiter current = machine.current
-    cdef object greenlet = greenlet_here()
-    if current is None or isinstance(current, Fiber):
-        if current is not None and (<Fiber>current).greenlet is greenlet:
-            return <Fiber>current
-        return fiber_adopt(machine, greenlet)
-    raise WouldBlock(
-        "this call would block the task or callback that runs; in a coroutine, await the op of "
-        "the same name in ringmill.aio")
+    cdef object greenlet
+    if nobody_may_wait(machine):
+        raise WouldBlock(
+            "this call would block the task, callback or finaliser that runs; in a coroutine, "
+            "await the op of the same name in ringmill.aio")
+    greenlet = greenlet_here()
+    if current is not None and (<Fiber>current).greenlet is greenlet:
+        return <Fiber>current
+    return fiber_adopt(machine, greenlet)
 
 
 cdef int fiber_switch(Machine machine, Fiber me) except -1:

@@ -30,7 +30,7 @@ cdef class timeout(Timer):
     cdef object seconds
     cdef int before            # requests that the strand had when the block began
     cdef uint64_t ticket       # of the cancel that the timer asked for
-    cdef bint fired
+    cdef bint fired, over
     cdef readonly bint expired
 
     def __init__(self, seconds):
@@ -49,6 +49,7 @@ cdef class timeout(Timer):
 
     def __exit__(self, kind, error, traceback):
         self.machine.timers.remove(self)
+        self.over = True
         if not self.fired:
             return False
         self.strand.uncancel(self.ticket)
@@ -65,8 +66,10 @@ cdef class timeout(Timer):
 
     def reschedule(self, seconds):
         """Give the block `seconds` from now (None: no limit). RuntimeError when time is up."""
-        if self.fired:
-            raise RuntimeError("this timeout has passed already")
+        if seconds is not None:
+            deadline_in(seconds)  # refuses what is no span, before anything is changed
+        if self.fired or self.over:
+            raise RuntimeError("this timeout has passed already, or its block is over")
         self.seconds = seconds
         if self.machine is not None:
             self.machine.timers.remove(self)

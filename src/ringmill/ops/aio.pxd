@@ -29,6 +29,8 @@ cdef Op start_sendmsg(object sock, object buffers, object ancdata, unsigned flag
 cdef Op start_recvmsg(object sock, object n, object ancbufsize, unsigned flags)
 cdef Op start_shutdown(object sock, int how)
 cdef Op start_waitid(unsigned idtype, int id, unsigned options)
+cdef Op start_futex_wait(object word, unsigned value, unsigned mask)
+cdef Op start_futex_wake(object word, unsigned n, unsigned mask)
 cdef Each start_accept_each(object sock)
 cdef Each start_recv_each(object sock)
 cdef Each start_read_each(object fd)

@@ -592,6 +592,49 @@ def waitid(idtype, id, options):
     return start_waitid(unsigned_of(idtype), int_of(id), unsigned_of(options))
 
 
+cdef Op start_futex_wait(object word, unsigned value, unsigned mask):
+    cdef Op op = op_new(R_WOKEN)
+    hold_word(op, word)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_FUTEX_WAIT, FUTEX2_SIZE_U32)
+    sqe.addr = <uint64_t><size_t>op.view.buf
+    sqe.addr2 = value
+    sqe.addr3 = mask
+    return op
+
+
+def futex_wait(word, value, *, mask=4294967295):
+    """Wait while the 32-bit `word` holds `value`, until somebody wakes it; see futex(2).
+
+    True when it was woken; False, at once, when the word holds another value. Wake-ups may be
+    for another reason, so look again at what you wait for. word: a writable buffer whose address
+    is a multiple of 4, private or shared with other processes. mask: only a wake with one of
+    these bits is for us.
+
+    >>> futex_wait(word, 1)
+    False
+    """
+    return start_futex_wait(word, unsigned_of(value), unsigned_of(mask))
+
+
+cdef Op start_futex_wake(object word, unsigned n, unsigned mask):
+    cdef Op op = op_new(R_COUNT)
+    hold_word(op, word)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_FUTEX_WAKE, FUTEX2_SIZE_U32)
+    sqe.addr = <uint64_t><size_t>op.view.buf
+    sqe.addr2 = n if n < 0x7FFFFFFF else 0x7FFFFFFF
+    sqe.addr3 = mask
+    return op
+
+
+def futex_wake(word, n, *, mask=4294967295):
+    """Wake up to `n` of those who wait for `word`, in any process; how many it were.
+
+    >>> futex_wake(word, 1)
+    0
+    """
+    return start_futex_wake(word, unsigned_of(n), unsigned_of(mask))
+
+
 cdef Each start_accept_each(object sock):
     cdef Shots shots = shots_new(R_ACCEPT, IORING_OP_ACCEPT, RM_ACCEPT_MULTISHOT, False)
     shots.template.fd = fd_of(sock)

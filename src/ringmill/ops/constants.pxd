@@ -14,6 +14,7 @@ cdef extern from "aux.h":
 
 cdef extern from "ring.h":
     enum:
+        FUTEX2_SIZE_U32
         IORING_ACCEPT_MULTISHOT
         IORING_FSYNC_DATASYNC
         IORING_POLL_ADD_MULTI
@@ -23,6 +24,8 @@ cdef extern from "ring.h":
         IORING_OP_CLOSE
         IORING_OP_CONNECT
         IORING_OP_FSYNC
+        IORING_OP_FUTEX_WAIT
+        IORING_OP_FUTEX_WAKE
         IORING_OP_LISTEN
         IORING_OP_NOP
         IORING_OP_OPENAT

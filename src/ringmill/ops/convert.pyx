@@ -13,7 +13,7 @@ from ringmill.core.aux cimport (
     CMSG_DATA, CMSG_FIRSTHDR, CMSG_LEN, CMSG_NXTHDR, CMSG_SPACE, cmsghdr, msghdr,
     sockaddr_storage,
 )
-from ringmill.core.hold cimport hold_aux
+from ringmill.core.hold cimport hold_aux, hold_view
 from ringmill.core.op cimport Op
 from ringmill.ops.constants cimport AT_FDCWD
 
@@ -112,6 +112,18 @@ cdef unsigned fresh_bytes(Op op, object n) except? 0:
             return <unsigned>size
     op.value = PyBytes_FromStringAndSize(NULL, size)
     return <unsigned>size
+
+
+cdef int hold_word(Op op, object word) except -1:
+    """Export a futex word; the kernel answers EINVAL when it is not aligned, so we look first."""
+    hold_view(op, word, True)
+    cdef size_t address = <size_t>op.view.buf
+    if op.view.len < 4:
+        raise ValueError(f"a futex word has 4 bytes, not {op.view.len}")
+    if address % 4:
+        raise ValueError(
+            f"the address of a futex word is a multiple of 4; this one's is {address:#x}")
+    return 0
 
 
 cdef int fresh_message(Op op, object n) except -1:

@@ -128,6 +128,13 @@ FromMany = Kind(
     fill=IntoMany.fill, soft=IntoMany.soft,
 )
 
+Word = Kind(  # a futex; io_uring wants its size in the fd field
+    "WriteableBuffer", "object",
+    check=("hold_word(op, {0})",), fd="FUTEX2_SIZE_U32",
+    fill=("sqe.addr = <uint64_t><size_t>op.view.buf",),
+    soft=("uint32_t *{0} = rm_pointer(sqe->addr);",),
+)
+
 # ── messages: one msghdr, filled by several arguments ───────────────────────────────────────
 
 Parts = Kind(  # what sendmsg sends; makes the msghdr, so it stands before the next two
@@ -166,6 +173,13 @@ def Number(field: str, c_type: str = "unsigned", also: str = "") -> Kind:  # noq
     )
 
 
+HowMany = Kind(  # a count that the kernel keeps as an int: more than that is everybody
+    "int", "unsigned",
+    fill=("sqe.addr2 = {0} if {0} < 0x7FFFFFFF else 0x7FFFFFFF",),
+    soft=("int {0} = (int)sqe->addr2;",),
+)
+
+
 def NumberAsFd(c_type: str = "int") -> Kind:  # noqa: N802
     """A number that io_uring wants in the fd field (a socket's family, a process id)."""
     return Kind("int", c_type, fd="{0}", soft=(f"{c_type} {{0}} = sqe->fd;",))
@@ -199,6 +213,7 @@ Whole = Outcome("None", "R_NOTHING", check=("op.handler = rest_new()",),
                 last=("rest_begin(op, sqe)",))  # all of it, or an error
 Count = Outcome("int", "R_COUNT")
 Data = Outcome("bytes", "R_DATA")
+Woken = Outcome("bool", "R_WOKEN")  # EAGAIN, the word holds another value, is False
 NewFd = Outcome("int", "R_FD")
 Accepted = Outcome(
     "tuple[socket.socket, Any]", "R_ACCEPT",

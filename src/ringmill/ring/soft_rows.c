@@ -177,6 +177,22 @@ static int run_waitid(const struct io_uring_sqe *sqe, bool nowait) {
     return rm_do_waitid((int)idtype, id, info, (int)options);
 }
 
+static int run_futex_wait(const struct io_uring_sqe *sqe, bool nowait) {
+    uint32_t *word = rm_pointer(sqe->addr);
+    unsigned value = (unsigned)sqe->addr2;
+    unsigned mask = (unsigned)sqe->addr3;
+    (void)nowait;
+    return rm_result(syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, NULL, NULL, mask));
+}
+
+static int run_futex_wake(const struct io_uring_sqe *sqe, bool nowait) {
+    uint32_t *word = rm_pointer(sqe->addr);
+    int n = (int)sqe->addr2;
+    unsigned mask = (unsigned)sqe->addr3;
+    (void)nowait;
+    return n ? rm_result(syscall(SYS_futex, word, FUTEX_WAKE_BITSET, n, NULL, NULL, mask)) : 0;
+}
+
 const struct rm_soft_row rm_soft_rows[RM_OPCODES] = {
     [IORING_OP_NOP] = {RM_AT_ONCE, run_nop},
     [IORING_OP_OPENAT] = {RM_IN_WORKER, run_open},
@@ -200,4 +216,6 @@ const struct rm_soft_row rm_soft_rows[RM_OPCODES] = {
     [IORING_OP_RECVMSG] = {RM_WHEN_READABLE, run_recvmsg},
     [IORING_OP_SHUTDOWN] = {RM_AT_ONCE, run_shutdown},
     [IORING_OP_WAITID] = {RM_IN_OWN_WORKER, run_waitid},
+    [IORING_OP_FUTEX_WAIT] = {RM_IN_OWN_WORKER, run_futex_wait},
+    [IORING_OP_FUTEX_WAKE] = {RM_AT_ONCE, run_futex_wake},
 };

@@ -58,4 +58,9 @@
 #define IORING_ACCEPT_POLL_FIRST (1U << 2) /* 6.10 */
 #endif
 
+/* ── futex words (<linux/futex.h>) ── */
+#ifndef FUTEX2_SIZE_U32
+#define FUTEX2_SIZE_U32 0x02 /* 6.7 */
+#endif
+
 #endif
