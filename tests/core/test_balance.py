@@ -10,6 +10,7 @@ import select
 import time
 
 import pytest
+
 import ringmill
 from ringmill import Adaptive, Fixed, Relative, aio
 
@@ -188,8 +189,7 @@ def test_adaptive_follows_the_cost_of_a_slice(kernel):
 
 @pytest.mark.req("U12")
 def test_adaptive_notices_when_slices_become_dear(kernel):
-    """From one moment to the next: at most those 64 run that come before the next look at the clock.
-    """
+    """From one moment to the next: at most 64 run before the clock is looked at again."""
     dear_between_looks = []
     seconds = 0.0
     since = 0

@@ -8,6 +8,7 @@ import shutil
 import sys
 
 import pytest
+
 import ringmill
 from ringmill import aio
 from support import programs
@@ -41,7 +42,7 @@ async def aio_ops(count, reader, writer, buffer):
 @pytest.mark.req("T5", "T12", "T31")
 @pytest.mark.parametrize("count", [OPS // 5, pytest.param(1_000_000, marks=pytest.mark.soak)])
 def test_no_allocation_at_steady_state(machine, face, count):
-    """Ops come from a freelist, slots and blocks are used again: nothing grows with their number."""
+    """Ops come from a freelist, slots and blocks are used again: nothing grows with the count."""
     reader, writer = os.pipe()
     buffer = bytearray(8)
 

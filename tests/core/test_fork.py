@@ -6,6 +6,7 @@ Each in a program of its own, which tells by its exit code and its silence.
 from __future__ import annotations
 
 import pytest
+
 from support import programs
 
 # DeprecationWarning: 3.12 warns of fork() in a process with threads, which the soft kernel has.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 
 import pytest
+
 import ringmill
 from support import programs
 

@@ -6,6 +6,7 @@ import os
 import threading
 
 import pytest
+
 import ringmill
 from support import leaks, programs
 
@@ -81,7 +82,8 @@ def test_entries_must_be_a_sane_power_of_two(entries):
 @pytest.mark.parametrize("options, error", [
     ({"ops_max": 0}, ValueError), ({"ops_max": -1}, (ValueError, OverflowError)),
     ({"ops_max": 1 << 40}, (ValueError, OverflowError)),
-    ({"entries": "many"}, TypeError), ({"balance": 3}, TypeError), ({"balance": "fixed"}, TypeError),
+    ({"entries": "many"}, TypeError), ({"balance": 3}, TypeError),
+    ({"balance": "fixed"}, TypeError),
     ({"kernel": "windows"}, ValueError), ({"kernel": ""}, ValueError), ({"colour": 1}, TypeError),
     ({"workers_max": -1}, (ValueError, OverflowError)),
 ])

@@ -1,4 +1,4 @@
-"""The op's two lives: explicit states, asserted transitions, one outcome; stale answers reach nobody."""
+"""The op's two lives: explicit states, one outcome, and stale answers that reach nobody."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import socket
 import warnings
 
 import pytest
+
 import ringmill
 from ringmill import Cancelled, aio
+from support import lie
 
 KERNEL_STATES = ("new", "queued", "in flight", "done")
 PROGRAM_STATES = ("new", "waited", "detached", "taken", "abandoned")
@@ -206,6 +208,38 @@ def test_a_stale_answer_reaches_no_other_op(machine, pipe):
             except BlockingIOError:
                 break
         os.set_blocking(reader, True)
+
+
+@pytest.mark.req("U20", "U21")
+def test_completions_that_lie_reach_nobody(machine, kernel, pipe):
+    """Pitfall 4: completions of ops that are gone, of slots that never were, of other generations.
+
+    Given to the machine's ring from outside; each is counted as stale, and the op that has the
+    slot now waits on, undisturbed.
+    """
+    if kernel == "soft":
+        pytest.skip("nobody but its own process can give the soft kernel a completion")
+    (ring,) = lie.ring_fds()
+    liar = lie.Liar(ring)
+    reader, writer = pipe
+    for _ in range(5):
+        for op in [aio.nop() for _ in range(8)]:
+            ringmill.wait(op)  # the first eight slots are in their sixth generation
+    ops = [aio.readinto(reader, bytearray(4)) for _ in range(5)]
+    ringmill.nop()
+    lies = [generation << 32 | slot
+            for generation in (1, 2, 5, 0xFFFFFFFF) for slot in range(8)]
+    # A slot that is free, though its generation is right; and slots that are not there.
+    lies += [1 << 32 | 255, 7 << 32 | 0xFFFFFFFF, 9 << 32 | 256, 5 << 32 | (1 << 20)]
+    for user_data in lies:
+        liar.tell(user_data, 4)
+        ringmill.nop()
+    liar.close()
+    assert machine.stats()["stale"] == len(lies)
+    assert not any(op.done for op in ops)
+    os.write(writer, b"data" * 5)
+    for op in ops:
+        assert ringmill.wait(op) == 4
 
 
 def test_a_cancel_strikes_only_its_own_op(machine, pipe):

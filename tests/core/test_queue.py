@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 import ringmill
 from ringmill import aio
 
@@ -181,11 +182,10 @@ def test_multishot_with_the_smallest_queues(kernel, pipe):
     def receive():
         got = bytearray()
         with ringmill.read_each(reader) as pieces:
-            for piece in pieces:
-                got += piece
-                if len(got) == len(data):
-                    return bytes(got)
+            while len(got) < len(data):
+                got += next(pieces)
                 aio.nop().detach()
+        return bytes(got)
 
     with ringmill.Machine(kernel=kernel, entries=SMALLEST) as machine:
         def main():

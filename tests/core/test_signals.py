@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 
 import pytest
+
 import ringmill
 from support import programs
 

@@ -6,6 +6,7 @@ import os
 import socket
 
 import pytest
+
 import ringmill
 from ringmill import aio
 

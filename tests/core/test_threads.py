@@ -1,4 +1,4 @@
-"""Other threads: refused with a clear error, let in by call_threadsafe, and let run while we wait."""
+"""Other threads: refused, let in by call_threadsafe, and let run while the machine waits."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+
 import ringmill
 from ringmill import aio
 from support import leaks
@@ -125,7 +126,7 @@ def test_an_iterator_dropped_by_a_foreign_thread_is_closed(machine):
 
 @pytest.mark.req("T14")
 def test_no_call_of_another_thread_is_lost(machine):
-    """A hundred thousand, while the machine sleeps, works and sleeps again; each thread's in order."""
+    """A hundred thousand, while the machine sleeps and works; each thread's in their order."""
     seen = [[] for _ in range(THREADS)]
     target = THREADS * POSTS
     count = 0

@@ -6,6 +6,7 @@ import random
 import time
 
 import pytest
+
 import ringmill
 from ringmill import aio
 

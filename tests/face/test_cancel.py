@@ -1,4 +1,4 @@
-"""Cancel is a request; complete is a fact. Before, while and after waiting; and raced by results."""
+"""Cancel is a request, complete is a fact: before, while and after waiting; raced by results."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 import socket
 
 import pytest
+
 import ringmill
 from ringmill import Cancelled, aio
 
@@ -366,7 +367,7 @@ def test_a_cancelled_joiner_leaves_the_error_unseen(machine, face, monkeypatch):
         raise LookupError("nobody heard")
 
     target = ringmill.spawn(fail)
-    joiner = begin(face, target.join if face == "fiber" else lambda: aio.join(target))
+    joiner = begin(face, target.join if face == "fiber" else lambda it=target: aio.join(it))
     ringmill.yield_now()
     joiner.cancel()
     with pytest.raises(Cancelled):
@@ -436,3 +437,41 @@ def test_an_iteration_cancelled_and_resumed_loses_nothing(machine):
     each.close()
     left.close()
     right.close()
+
+
+def test_a_piece_handed_to_an_op_that_is_dropped_is_not_lost(machine):
+    """Pitfall 2: what nobody took goes back to its stream, in front of what comes after it."""
+    left, right = socket.socketpair()
+    each = aio.recv_each(left)
+    sent = b""
+    for n in range(10):
+        op = each.__anext__()
+        right.send(b"%d" % n)
+        sent += b"%d" % n
+        while not op.done:
+            ringmill.nop()
+        op.detach()
+        del op
+    got = b""
+    while len(got) < len(sent):
+        got += ringmill.wait(each.__anext__())
+    assert got == sent
+    each.close()
+    ringmill.nop()
+    left.close()
+    right.close()
+
+
+def test_a_connection_handed_to_an_op_that_is_dropped_is_closed(machine):
+    """Pitfall 2: nobody took it, so the peer sees its end; the descriptors are counted."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    for _ in range(5):
+        op = aio.accept(listener)
+        client = socket.create_connection(listener.getsockname())
+        while not op.done:
+            ringmill.nop()
+        op.detach()
+        del op
+        assert ringmill.recv(client, 10) == b""
+        client.close()
+    listener.close()

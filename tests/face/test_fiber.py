@@ -9,6 +9,7 @@ import sys
 import traceback
 
 import pytest
+
 import ringmill
 
 

@@ -11,6 +11,7 @@ import threading
 
 import greenlet
 import pytest
+
 import ringmill
 from ringmill import aio
 from support import programs
@@ -159,7 +160,7 @@ def test_users_greenlets_that_switch_between_calls(machine):
         for n in range(20):
             ringmill.nop()
             main.switch(n)
-        return None
+        return
 
     def consume():
         nonlocal main

@@ -7,6 +7,7 @@ import shutil
 import threading
 
 import pytest
+
 import ringmill
 from ringmill import aio
 from support import leaks, programs

@@ -11,6 +11,7 @@ import random
 import time
 
 import pytest
+
 import ringmill
 from ringmill import Cancelled, aio
 
@@ -424,7 +425,7 @@ def test_expiring_when_the_result_arrives(machine, face):
                 outcomes["in time"] += 1
             except TimeoutError:
                 outcomes["late"] += 1
-            # unrelated: any exception here fails the test; an op that is not done raises in result()
+            # unrelated code: any exception here fails the test
             op = aio.nop()
             await op
             assert op.done

@@ -1,0 +1,137 @@
+"""What a task may not do: await what is foreign, await twice, or call what would block.
+
+Refused where it stands in the program, with a sentence; and nothing has been done.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+import ringmill
+from ringmill import aio
+
+
+@pytest.fixture
+def pipe():
+    reader, writer = os.pipe()
+    yield reader, writer
+    os.close(reader)
+    os.close(writer)
+
+
+class Foreign:
+    """Awaitable, but of another loop: yields what ringmill does not know."""
+
+    def __init__(self, what):
+        self.what = what
+
+    def __await__(self):
+        yield self.what
+
+
+@pytest.mark.parametrize("what", [1, "op", object(), Foreign(1)], ids=str)
+def test_a_foreign_awaitable_is_refused_inside_the_coroutine(machine, what):
+    """Where it stands in the program, with a sentence; the coroutine may go on."""
+    async def main():
+        with pytest.raises(RuntimeError, match="was awaited"):
+            await Foreign(what)
+        await aio.nop()
+        return "went on"
+
+    assert machine.run(main()) == "went on"
+    assert machine.run(lambda: ringmill.drive(main())) == "went on"
+
+
+def test_an_asyncio_future_is_refused(machine):
+    import asyncio
+
+    loop = asyncio.new_event_loop()
+
+    async def main():
+        with pytest.raises(RuntimeError, match="was awaited"):
+            await loop.create_future()
+        return "went on"
+
+    try:
+        assert machine.run(main()) == "went on"
+    finally:
+        loop.close()
+
+
+def test_an_op_awaited_by_two_is_refused_for_the_second(machine, pipe):
+    reader, writer = pipe
+
+    async def main():
+        op = aio.read(reader, 10)
+
+        async def waits():
+            return await op
+
+        first = ringmill.spawn(waits())
+        second = ringmill.spawn(waits())
+        await aio.sleep(0.0001)
+        os.write(writer, b"one")
+        assert await first == b"one"
+        with pytest.raises(RuntimeError, match="already waiting"):
+            await second
+
+    machine.run(main())
+
+
+def test_an_op_awaited_again_is_refused(machine):
+    async def main():
+        op = aio.nop()
+        await op
+        with pytest.raises(ringmill.RingmillError, match="taken already"):
+            await op
+
+    machine.run(main())
+
+
+@pytest.mark.req("T1")
+def test_a_call_inside_a_task_is_refused_not_deadlocked(machine, pipe):
+    """Every kind of call that would wait, with the way out in the message."""
+    reader, writer = pipe
+
+    async def seven():
+        return 7
+
+    async def main():
+        await aio.nop()
+        refused = 0
+        fiber = ringmill.spawn(lambda: None)
+        coroutine = seven()
+        for call in (
+            lambda: ringmill.read(reader, 1), lambda: ringmill.sleep(0), ringmill.yield_now,
+            ringmill.park, fiber.join, lambda: ringmill.wait(fiber),
+            lambda: ringmill.sendall(writer, b"x"), lambda: ringmill.write_all(writer, b"x"),
+            lambda: ringmill.run(lambda: 1), lambda: machine.run(coroutine),
+            lambda: ringmill.in_thread(len, "x"),
+        ):
+            with pytest.raises(ringmill.WouldBlock):
+                call()
+            refused += 1
+        coroutine.close()
+        await aio.nop()
+        await fiber
+        return refused
+
+    assert machine.run(main()) == 11
+
+
+@pytest.mark.req("T1")
+def test_a_refused_call_has_done_nothing(machine, pipe):
+    """It did not read, write or begin: the bytes are still there for who awaits."""
+    reader, writer = pipe
+
+    async def main():
+        os.write(writer, b"data")
+        with pytest.raises(ringmill.WouldBlock, match="aio"):
+            ringmill.read(reader, 10)
+        with pytest.raises(ringmill.WouldBlock):
+            ringmill.write(writer, b"more")
+        return await aio.read(reader, 10)
+
+    assert machine.run(main()) == b"data"
