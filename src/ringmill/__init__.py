@@ -7,20 +7,21 @@ The same as awaitable ops: `await ringmill.aio.recv(sock, 4096)`.
 from __future__ import annotations
 
 from ringmill import aio
+from ringmill.cluster import Cluster
 from ringmill.core.balance import Adaptive, Fixed, Relative
 from ringmill.core.op import Op
 from ringmill.core.probe import probe
 from ringmill.errors import (
-    Cancelled, ClosedError, IncompleteRead, RingmillError, WouldBlock, WouldExceedBudget,
-    WrongThread,
+    Cancelled, ClosedError, IncompleteRead, RingmillError, WorkerError, WouldBlock,
+    WouldExceedBudget, WrongThread,
 )
 from ringmill.face import composite as _composite
 
 # ops: one system call each, named as in `os` and `socket`
 from ringmill.face.call import (
     accept, accept_each, bind, close, connect, fsync, futex_wait, futex_wake, listen, nop, open,
-    poll, poll_each, read, read_each, readinto, readv, recv, recv_each, recv_into, recvmsg, send, sendall, sendmsg,
-    shutdown, socket, splice, stat, tee, waitid, write, write_all, writev,
+    poll, poll_each, read, read_each, readinto, readv, recv, recv_each, recv_into, recvmsg, send,
+    sendall, sendmsg, shutdown, socket, splice, stat, tee, waitid, write, write_all, writev,
 )
 from ringmill.face.fiber import Fiber
 
@@ -34,6 +35,10 @@ from ringmill.face.task import Task
 from ringmill.face.threads import in_thread
 from ringmill.face.timeout import timeout
 
+# between threads, processes and signals
+from ringmill.sync.event import SharedEvent
+from ringmill.sync.signals import signals
+
 __version__ = "0.1.0"
 
 # built from several ops
@@ -42,12 +47,13 @@ tcp_listen = _composite.call_face(_composite.tcp_listen)
 tcp_connect = _composite.call_face(_composite.tcp_connect)
 
 __all__ = [
-    "Adaptive", "Cancelled", "ClosedError", "Fiber", "Fixed", "IncompleteRead", "Machine", "Op",
-    "Relative", "RingmillError", "Task", "WouldBlock", "WouldExceedBudget", "WrongThread",
-    "accept", "accept_each", "aio", "bind", "close", "connect", "current", "drive", "fsync",
-    "futex_wait", "futex_wake", "in_thread", "listen", "machine", "nop", "open", "park", "poll", "poll_each", "probe", "read",
-    "read_each", "read_exactly", "readinto", "readv", "recv", "recv_each", "recv_into", "recvmsg",
-    "run", "scope", "send", "sendall", "sendmsg", "shutdown", "sleep", "socket", "spawn",
+    "Adaptive", "Cancelled", "ClosedError", "Cluster", "Fiber", "Fixed", "IncompleteRead",
+    "Machine", "Op", "Relative", "RingmillError", "SharedEvent", "Task", "WorkerError",
+    "WouldBlock", "WouldExceedBudget", "WrongThread", "accept", "accept_each", "aio", "bind",
+    "close", "connect", "current", "drive", "fsync", "futex_wait", "futex_wake", "in_thread",
+    "listen", "machine", "nop", "open", "park", "poll", "poll_each", "probe", "read", "read_each",
+    "read_exactly", "readinto", "readv", "recv", "recv_each", "recv_into", "recvmsg", "run",
+    "scope", "send", "sendall", "sendmsg", "shutdown", "signals", "sleep", "socket", "spawn",
     "splice", "stat", "tcp_connect", "tcp_listen", "tee", "timeout", "unpark", "wait", "waitid",
     "write", "write_all", "writev", "yield_now",
 ]

@@ -14,14 +14,14 @@ from ringmill.face.spawn import (
 from ringmill.face.threads import in_thread_op as in_thread
 from ringmill.ops.aio import (
     accept, accept_each, bind, close, connect, fsync, futex_wait, futex_wake, listen, nop, open,
-    poll, poll_each, read, read_each, readinto, readv, recv, recv_each, recv_into, recvmsg, send, sendall, sendmsg,
-    shutdown, socket, splice, stat, tee, waitid, write, write_all, writev,
+    poll, poll_each, read, read_each, readinto, readv, recv, recv_each, recv_into, recvmsg, send,
+    sendall, sendmsg, shutdown, socket, splice, stat, tee, waitid, write, write_all, writev,
 )
 
 __all__ = [
-    "accept", "accept_each", "bind", "close", "connect", "fsync", "futex_wait", "futex_wake", "in_thread", "join", "listen",
-    "nop", "open", "park", "poll", "poll_each", "read", "read_each", "read_exactly", "readinto",
-    "readv", "recv", "recv_each", "recv_into", "recvmsg", "send", "sendall", "sendmsg",
-    "shutdown", "sleep", "socket", "splice", "stat", "tcp_connect", "tcp_listen", "tee", "waitid",
-    "write", "write_all", "writev", "yield_now",
+    "accept", "accept_each", "bind", "close", "connect", "fsync", "futex_wait", "futex_wake",
+    "in_thread", "join", "listen", "nop", "open", "park", "poll", "poll_each", "read", "read_each",
+    "read_exactly", "readinto", "readv", "recv", "recv_each", "recv_into", "recvmsg", "send",
+    "sendall", "sendmsg", "shutdown", "sleep", "socket", "splice", "stat", "tcp_connect",
+    "tcp_listen", "tee", "waitid", "write", "write_all", "writev", "yield_now",
 ]

@@ -39,6 +39,21 @@ class IncompleteRead(RingmillError, EOFError):
         return type(self), (self.partial, self.expected)
 
 
+class WorkerError(RingmillError):
+    """A worker of a Cluster failed; the others have been ended. Its traceback is in the message.
+
+    `index` says which one; `exitcode` is as in multiprocessing: negative when a signal killed it.
+    """
+
+    def __init__(self, message: str, index: int, exitcode: int | None) -> None:
+        super().__init__(message)
+        self.index = index
+        self.exitcode = exitcode
+
+    def __reduce__(self) -> tuple[type["WorkerError"], tuple[str, int, int | None]]:
+        return type(self), (str(self), self.index, self.exitcode)
+
+
 class Cancelled(BaseException):
     """Somebody asked this fiber, task or op to stop. Raised once per request, where it waits.
 

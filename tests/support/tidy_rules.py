@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("face",),
     ("aio",),
     ("stream", "sync", "loop", "actor", "tools", "timeout", "trace"),
+    ("cluster",),
     ("storage",),
     ("",),
     ("cli", "testing", "__main__"),
