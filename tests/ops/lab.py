@@ -7,6 +7,7 @@ ringmill, so that nothing in here can share its mistakes.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import functools
 import os
@@ -14,6 +15,7 @@ import select
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,12 @@ class Lab(contextlib.ExitStack):
     @functools.cached_property
     def _pipes(self) -> tuple[int, int]:
         return self.pipe()
+
+    # ── words that are waited for ──
+
+    @functools.cached_property
+    def word(self) -> bytearray:
+        return bytearray(4)
 
     # ── sockets ──
 
@@ -209,6 +217,23 @@ def unblocked(fd: int):
         yield
     finally:
         os.set_blocking(fd, True)
+
+
+SYS_FUTEX = {"x86_64": 202, "aarch64": 98}[os.uname().machine]
+FUTEX_WAKE = 1
+WAKES_MAX = 5000  # a worker thread of the soft kernel may be late, but not by as many tries
+
+
+def wake(word: bytearray) -> None:
+    """Wake the one who waits for this futex word, or soon will."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for _ in range(WAKES_MAX):
+        place = ctypes.c_uint32.from_buffer(word)
+        if libc.syscall(SYS_FUTEX, ctypes.byref(place), FUTEX_WAKE, 1, None, None, 0) == 1:
+            return
+        del place
+        time.sleep(0.001)
+    raise AssertionError("nobody waits for this word")
 
 
 def drain(fd: int) -> bytes:

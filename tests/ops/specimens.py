@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ops.lab import HELLO, LETTER, Lab, drain
+from ops.lab import HELLO, LETTER, Lab, drain, wake
 from ringmill.ops import table  # noqa: F401  (fills ENTRIES)
 from ringmill.ops.entry import ENTRIES, Entry
 
@@ -366,6 +366,18 @@ def waitid_fails(lab: Lab) -> Failure:
     return Failure({"idtype": os.P_PID, "id": os.getpid(), "options": os.WEXITED}, errno.ECHILD)
 
 
+# ── words in memory ─────────────────────────────────────────────────────────────────────────
+
+
+def futex_wait_waits(lab: Lab) -> Scene:
+    word = bytearray(4)
+    return Scene({"word": word, "value": 0}, True, unblock=lambda: wake(word))
+
+
+def no_bit(lab: Lab, **more: Any) -> Failure:
+    return Failure({"word": lab.word, "mask": 0, **more}, errno.EINVAL)
+
+
 # ── many results: the first is what counts here, test_iterators.py has the rest ─────────────
 
 
@@ -425,6 +437,10 @@ SPECIMENS: dict[str, Specimen] = {
                         lambda data: (data, [], 0)),
     "shutdown": Specimen(shutdown_works, NEVER_WAITS, shutdown_fails),
     "waitid": Specimen(waitid_works, waitid_waits, waitid_fails),
+    "futex_wait": Specimen(lambda lab: Scene({"word": lab.word, "value": 1}, False),
+                           futex_wait_waits, lambda lab: no_bit(lab, value=0)),
+    "futex_wake": Specimen(lambda lab: Scene({"word": lab.word, "n": 1}, 0),
+                           NEVER_WAITS, lambda lab: no_bit(lab, n=1)),
     "accept_each": Specimen(accept_each_works, accept_each_waits, accept_fails),
     "recv_each": Specimen(lambda lab: Scene({"sock": lab.letter}, LETTER), recv_each_waits,
                           lambda lab: Failure({"sock": lab.hello}, errno.ENOTSOCK)),
