@@ -300,6 +300,46 @@ def test_much_io_does_not_starve_a_fiber(kernel, pipe):
     assert max(map(len, text.split())) <= reap_max
 
 
+@pytest.mark.req("U8", "U11")
+@pytest.mark.parametrize("policy", [Fixed(1), Fixed(64), Relative(), Relative(1.0, 0.01),
+                                    Adaptive()], ids=str)
+@pytest.mark.parametrize("entries", [8, 256])
+def test_io_in_plenty_does_not_starve_a_fiber(kernel, entries, policy):
+    """Three hundred who never do but I/O, and one who only gives way: it runs after every look."""
+    with ringmill.Machine(kernel=kernel, entries=entries, balance=policy) as machine:
+        begun = completed = early = turns = 0
+        talkers, goal = 300, 20_000
+
+        def going():
+            return completed < goal and early < 10 * goal
+
+        def talk():
+            nonlocal begun, completed, early
+            begun += 1
+            while going():
+                ringmill.nop()
+                if begun == talkers:
+                    completed += 1
+                else:
+                    early += 1  # not counted: others have not begun yet
+
+        def spin():
+            nonlocal turns
+            while going():
+                turns += completed > 0
+                ringmill.yield_now()
+
+        def main():
+            with ringmill.scope() as s:
+                for _ in range(talkers):
+                    s.spawn(talk)
+                s.spawn(spin)
+
+        machine.run(main)
+    # A look takes in 256 at most. Four looks to a turn are generous.
+    assert turns >= goal // (4 * 256)
+
+
 @pytest.mark.req("U8")
 def test_a_poll_of_a_ready_descriptor_completes_in_the_midst(kernel, pipe):
     """The reader is served while others never wait, at the latest after the bound, every time."""

@@ -236,6 +236,38 @@ def test_a_handler_wakes_a_fiber(kernel):
     assert out == "woken twice\n"
 
 
+def test_a_handler_that_waits_is_refused_where_the_machine_sleeps(kernel):
+    """It runs in the midst of somebody's wait, which it must not end, lose or cut short."""
+    out = programs.clean(INTERRUPT + """
+    refused = []
+
+    def handler(*_):
+        try:
+            ringmill.sleep(0.001)
+        except ringmill.WouldBlock:
+            refused.append(1)
+
+    def ticks():
+        for _ in range(100):
+            ringmill.sleep(0.001)
+        return "ticked"
+
+    def main():
+        reader, writer = os.pipe()
+        ticker = ringmill.spawn(ticks)
+        op = aio.read(reader, 10)
+        ringmill.sleep(0.2)
+        os.write(writer, b"data")
+        print(ticker.join(), ringmill.wait(op))
+
+    signal.signal(signal.SIGUSR1, handler)
+    interrupt(signal.SIGUSR1, count=5)
+    ringmill.run(main)
+    print(len(refused) > 0)
+    """, kernel=kernel)
+    assert out == "ticked b'data'\nTrue\n"
+
+
 @pytest.mark.req("T14")
 def test_no_signal_is_lost_just_before_the_sleep(kernel):
     """Pitfall 8: a timer fires at every moment of the way into the sleep; each one is answered.

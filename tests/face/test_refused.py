@@ -135,3 +135,21 @@ def test_a_refused_call_has_done_nothing(machine, pipe):
         return await aio.read(reader, 10)
 
     assert machine.run(main()) == b"data"
+
+
+@pytest.mark.req("T1")
+def test_a_refused_wait_leaves_the_op_alone(machine, pipe):
+    """An op that was there before the call is nobody's to cancel."""
+    reader, writer = pipe
+
+    async def main():
+        op = aio.read(reader, 10)
+        with pytest.raises(ringmill.WouldBlock):
+            ringmill.wait(op)
+        fiber = ringmill.spawn(lambda: (ringmill.nop(), "joined")[1])
+        with pytest.raises(ringmill.WouldBlock):
+            fiber.join()
+        os.write(writer, b"data")
+        return await op, await fiber
+
+    assert machine.run(main()) == (b"data", "joined")
