@@ -112,11 +112,11 @@ cdef class Shots(Starver):
         op.handler = self
         if self.back:
             op_complete_value(op, self.back.pop(0), None)
+            shots_resume(self)
         elif self.head != self.tail:
             self.head += 1
             shot_answer(self, op, self.shots[(self.head - 1) & self.mask])
-            if self.op is None and not (self.ended or self.error) and not self.starved:
-                shots_go_on(self)
+            shots_resume(self)
         elif self.error or self.ended:
             shots_answer_end(self, op)
         else:
@@ -130,7 +130,7 @@ cdef class Shots(Starver):
         if (<Op>op).res >= 0 and (<Op>op).error is None and not self.closed:
             if self.back is None:
                 self.back = []
-            self.back.append((<Op>op).value)
+            self.back.insert(0, (<Op>op).value)
 
     cdef void cancelled(self, object op) noexcept:
         if self.asking == <PyObject *>op:
@@ -171,12 +171,29 @@ cdef int shots_add(Shots self, rm_shot shot) except -1:
         return shot_answer(self, op, shot)
     self.shots[self.tail & self.mask] = shot
     self.tail += 1
+    if self.group is not None and self.group.lent > self.group.count // 2:
+        shots_copy_out(self)
     # Room is left for what the kernel has already made; see SHOTS_PAUSE.
-    if self.tail - self.head >= SHOTS_PAUSE and self.op is not None and not self.pausing:
+    if standing(self) >= SHOTS_PAUSE and self.op is not None and not self.pausing:
         self.pausing = True
         op_request_cancel(self.op)
     elif self.tail - self.head > self.mask:
         shots_grow(self)
+    return 0
+
+
+cdef inline Py_ssize_t standing(Shots self):
+    """Results that stand in line."""
+    return self.tail - self.head + (len(self.back) if self.back is not None else 0)
+
+
+cdef int shots_copy_out(Shots self) except -1:
+    """Buffers run short: what nobody takes must not pin them, or others would starve."""
+    if self.back is None:
+        self.back = []
+    while self.head != self.tail:
+        self.head += 1
+        self.back.append(shot_value(self, self.shots[(self.head - 1) & self.mask]))
     return 0
 
 
@@ -197,10 +214,16 @@ cdef int shots_grow(Shots self) except -1:
     return 0
 
 
+cdef int shots_resume(Shots self) except -1:
+    """A result was taken: there may be room for more."""
+    if self.op is None and not (self.ended or self.error):
+        shots_go_on(self)
+    return 0
+
+
 cdef int shots_go_on(Shots self) except -1:
     """The kernel has ended the op, we have not: arm it again, unless results stand in line."""
-    cdef unsigned waiting = self.tail - self.head
-    if self.starved or waiting >= SHOTS_PAUSE // 2:
+    if self.starved or standing(self) >= SHOTS_PAUSE // 2:
         return 0
     if self.single and self.asking == NULL:
         return 0  # one read per result asked for: a regular file must not be read ahead for ever

@@ -84,9 +84,9 @@ cdef object machine_next(Machine self):
             return queue_pop(&self.urgent)
         if self.ready.head == self.ready.tail:
             machine_wait(self)
-        elif (self.pace.switches < self.pace.check_at
-                and rm_sq_pending(&self.ring) < self.pending_max):
-            self.pace.switches += 1
+        elif self.pace.switches == 0 or (self.pace.switches < self.pace.check_at
+                                         and rm_sq_pending(&self.ring) < self.pending_max):
+            self.pace.switches += 1  # at least one between two looks, whatever is pending
             return queue_pop(&self.ready)
         elif rm_sq_pending(&self.ring) >= self.pending_max or pace_reached(self.pace):
             machine_look(self)

@@ -43,6 +43,8 @@ cdef extern from "slots.h":
     void rm_set_await(PyObject *type, void *next, void *send)
     int rm_no_new(object type)
 
+cdef object DROPPED = "an op was dropped without being awaited, waited for or detached"
+
 cdef extern from "errno.h":
     enum:
         EAGAIN, ECANCELED, EINTR
@@ -452,8 +454,7 @@ cdef class Op:
     __class_getitem__ = classmethod(types.GenericAlias)  # Op[bytes], in annotations
 
     def __repr__(self):
-        kernel, program = self.state
-        return f"<Op {kernel}, {program}>"
+        return "<Op %s, %s>" % self.state
 
 
 cdef int op_owned(Op op) except -1:
@@ -465,7 +466,7 @@ cdef int op_owned(Op op) except -1:
 
 cdef void warn_unawaited() noexcept:
     # noexcept: a filter that makes errors of warnings ends in sys.unraisablehook
-    warnings.warn("an op was dropped, not awaited, waited for or detached", ResourceWarning, 1)
+    warnings.warn(DROPPED, ResourceWarning, stacklevel=1)
 
 
 # ── await: raw slots, see await.h ───────────────────────────────────────────────────────────

@@ -87,9 +87,10 @@ cdef int fiber_block(Op op) except -1:
     cdef Machine machine = <Machine>op.driver
     check_thread(machine)  # before anything of another thread's machine is written
     if nobody_may_wait(machine):
-        op_request_cancel(op)  # still in the SQ: what is refused certainly does not happen
-        op.program = P_DETACHED
+        return refuse(op)
     cdef Fiber me = fiber_here(machine)
+    if me.waiting is not None:
+        return refuse(op)  # a finaliser, run by the collector while this fiber waits
     op_attach(op, me)
     me.waiting = op
     if me.must_raise:
@@ -101,6 +102,16 @@ cdef int fiber_block(Op op) except -1:
         me.waiting = None
         raise
     return me.woken()
+
+
+cdef int refuse(Op op) except -1:
+    """Nobody may wait here. The op is still in the SQ: it certainly does not happen (but for a
+    close, which is not cancellable: a finaliser that closes a file does close it)."""
+    op_request_cancel(op)
+    op.program = P_DETACHED
+    raise WouldBlock(
+        "this call would block the task, callback or finaliser that runs; in a coroutine, await "
+        "the op of the same name in ringmill.aio")
 
 
 cdef int fiber_suspend(Machine machine, Fiber me) except -1:

@@ -56,8 +56,8 @@ def yield_now():
     """Let everybody else who can run go first."""
     cdef Machine machine = machine_here()
     cdef Strand me = strand_here(machine)
-    if not isinstance(me, Fiber):
-        raise_would_block()
+    if not isinstance(me, Fiber) or me.queued or me.waiting is not None:
+        raise_would_block()  # a task, or a finaliser while this fiber waits
     if me.must_raise:
         me.raise_pending()
     ready_push(machine, me)
