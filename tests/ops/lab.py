@@ -198,6 +198,15 @@ class Lab(contextlib.ExitStack):
         return pid
 
 
+def stream(lab: Lab, name: str) -> tuple[Any, Callable[[bytes], Any], Callable[[], None]]:
+    """What the iterator reads from, how to feed it, how to end it."""
+    if name == "recv_each":
+        ours, theirs = lab.pair()
+        return ours, theirs.sendall, theirs.close
+    source, target = lab.pipe()
+    return source, lambda data: os.write(target, data), lambda: os.close(target)
+
+
 class Fileno:
     """An object with a fileno() method, which tells a number or raises."""
 

@@ -453,9 +453,9 @@ SPECIMENS: dict[str, Specimen] = {
 def specimen(name: str) -> Specimen:
     """The specimen of an entry; a sentence that tells what to add when there is none."""
     assert name in SPECIMENS, (
-        f"ops/table.py has an entry {name!r} and tests/ops/specimens.py no Specimen for it: add one "
-        f"that tells how to build arguments with which {name} works, waits, and is refused (or, in "
-        "a sentence, why it cannot wait or be refused)")
+        f"ops/table.py has an entry {name!r} and tests/ops/specimens.py no Specimen for it: add "
+        f"one that tells how to build arguments with which {name} works, waits, and is refused "
+        "(or, in a sentence, why it cannot wait or be refused)")
     return SPECIMENS[name]
 
 

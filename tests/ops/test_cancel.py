@@ -26,7 +26,7 @@ def is_op(entry: Entry) -> bool:
 
 
 def outcomes(face: str, op: Any, seen: Any) -> list[Any]:
-    """Everything that the op can be made to tell: its outcome, and what it says when asked again."""
+    """All that the op can be made to tell: its outcome, and what it says when asked again."""
     told: list[Any] = []
     try:
         told.append(("value", seen(awaited(face, op))))

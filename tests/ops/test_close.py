@@ -60,11 +60,12 @@ def test_an_op_in_the_queue_is_ended(lab: Lab, doomed: Any, name: str) -> None:
     op = started(name, scene)
     doomed.close()
     assert op.done
-    if ENTRIES[name].shielded:
-        assert scene.seen(op.result()) == scene.expected  # it happens all the same
-    else:
-        with pytest.raises(Cancelled):
-            op.result()
+    # It may have happened all the same (a close always does), or not: it is one of both.
+    try:
+        assert scene.seen(op.result()) == scene.expected
+    except Cancelled:
+        assert not ENTRIES[name].shielded
+    del op  # it keeps what the kernel wrote for it, or read from it
     check_nothing_left(doomed)
 
 

@@ -19,7 +19,7 @@ from ops.specimens import Scene, can_fail, can_wait, entries, specimen
 from ops.trying import awaited, silently, started, submitted, until
 from ringmill.errors import Cancelled, RingmillError, WrongThread
 
-WARNING = ["an op was dropped without being awaited, waited for or detached"]
+WARNING = ["an op was dropped, not awaited, waited for or detached"]
 
 
 @pytest.mark.req("T12", "U21")
@@ -160,7 +160,7 @@ def test_whoever_gave_up_leaves_the_op_to_others(lab: Lab) -> None:
 def test_ops_cannot_be_made_by_hand(lab: Lab) -> None:
     each = ringmill.aio.accept_each(lab.listening)
     for make in (ringmill.Op, type(each)):
-        with pytest.raises(TypeError, match="made by"):
+        with pytest.raises(TypeError, match="made by|cannot create"):
             make()
     each.close()
 

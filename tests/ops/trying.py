@@ -146,3 +146,34 @@ def silently(drop: Callable[[], Any]) -> list[str]:
         drop()
         gc.collect()
     return [str(w.message) for w in caught if issubclass(w.category, ResourceWarning)]
+
+
+class Iteration:
+    """An iterator of either face, with the same verbs for both; used from the test itself."""
+
+    def __init__(self, face: str, name: str, *args: Any) -> None:
+        self.face = face
+        self.each = getattr(ringmill if face == "fiber" else ringmill.aio, name)(*args)
+
+    def next(self) -> Any:
+        if self.face == "fiber":
+            return next(self.each)
+        try:
+            return ringmill.spawn(step(self.each)).join()
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def rest(self) -> list[Any]:
+        items = []
+        while True:
+            try:
+                items.append(self.next())
+            except StopIteration:
+                return items
+
+    def close(self) -> None:
+        self.each.close()
+
+
+async def step(each: Any) -> Any:
+    return await anext(each)
