@@ -116,8 +116,8 @@ def test_01_buffers_of_a_cancelled_receive(machine):
 def test_06_multishot_is_armed_again(machine):
     """Out of buffers, the kernel ends the receive: it goes on when they return, invisibly.
 
-    Eight streams whose readers take nothing while messages come, each of which takes a buffer: more
-    than there are. Then all is read, in order, to the end.
+    Eight streams whose readers take nothing while messages come, each of which takes a buffer. Then
+    all is read, in order, to the end.
     """
     streams = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(8)]
     eaches = [ringmill.recv_each(left) for left, _ in streams]
@@ -125,10 +125,9 @@ def test_06_multishot_is_armed_again(machine):
     fibers = [ringmill.spawn(next, each) for each in eaches]
     ringmill.yield_now()
     ringmill.nop()
-    for message in messages:
+    for message in messages:  # all before the machine looks: more than there are buffers
         for _, right in streams:
             right.send(message)
-        ringmill.nop()
     for _, right in streams:
         right.shutdown(socket.SHUT_WR)
     while any(not fiber.done for fiber in fibers):
