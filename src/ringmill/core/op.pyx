@@ -43,7 +43,7 @@ cdef extern from "slots.h":
     void rm_set_await(PyObject *type, void *next, void *send)
     int rm_no_new(object type)
 
-cdef object DROPPED = "an op was dropped without being awaited, waited for or detached"
+cdef object DROPPED = "an op was dropped, not awaited, waited for or detached"
 
 cdef extern from "errno.h":
     enum:
@@ -197,6 +197,8 @@ cdef void op_complete(Op op, int res, uint32_t flags) noexcept:
         op.driver.holds -= op.views.count
         op.views.release()
         op.views = None
+    if op.kind <= R_FD:
+        drop_aux(op)  # the later results are made from it
     waiter = op.waiter
     if waiter is not None:
         op.waiter = None
@@ -222,20 +224,19 @@ cdef object op_take(Op op):
     if op.program == P_TAKEN:
         raise RingmillError("the result of this op has been taken already")
     op.program = P_TAKEN
-    cdef int res = op.res
+    cdef int res = op.res, kind = op.kind
     if res < 0:
         return op_raise(op)
-    cdef int kind = op.kind
     if kind == R_COUNT or kind == R_FD:
         return res
     if kind == R_DATA:
         value = op.value
         op.value = None
         return data_taken(op.driver, <bytes>value, res)
-    if kind == R_NOTHING:
-        return None
     if kind == R_VALUE:
         return op_take_value(op)
+    if kind == R_NOTHING:
+        return None
     return op_take_rare(op, kind, res)
 
 
@@ -469,7 +470,7 @@ cdef void warn_unawaited() noexcept:
     warnings.warn(DROPPED, ResourceWarning, stacklevel=1)
 
 
-# ── await: raw slots, see await.h ───────────────────────────────────────────────────────────
+# ── await: raw slots, see await.h ──
 
 cdef PyObject *op_iternext(PyObject *self) except? NULL:
     cdef Op op = <Op>self

@@ -166,7 +166,7 @@ cdef int ancillary_out(Op op, object ancdata) except -1:
     cdef cmsghdr *c
     for level, kind, content in items:
         data = bytes(memoryview(content).cast("B"))
-        pieces.append((level, kind, data))
+        pieces.append((PyNumber_Index(level), PyNumber_Index(kind), data))
         size += CMSG_SPACE(len(data))
     if not pieces:
         return 0

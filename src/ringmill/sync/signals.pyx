@@ -9,6 +9,7 @@ The handlers refer to a Watch, users hold a `signals`: so one that is dropped ca
 lets go of its signals. Knows local ops and Python's signal module; does not know machines.
 """
 cimport cython
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from libc.signal cimport raise_ as c_raise
 
@@ -81,8 +82,11 @@ cdef class Watch(Handler):
     def take(self, numbers):
         """Put our handler in the place of what is there."""
         for number in numbers:
-            if isinstance(getattr(signal.getsignal(number), "__self__", None), Watch):
-                raise ValueError(f"{name_of(number)!r} is being iterated over already")
+            owner = getattr(signal.getsignal(number), "__self__", None)
+            if isinstance(owner, Watch):
+                if not (<Watch>owner).closed:
+                    raise ValueError(f"{name_of(number)!r} is being iterated over already")
+                owner.restore(number)
             if signal.getsignal(number) is None:
                 raise ValueError(
                     f"the handler of {name_of(number)!r} is not Python's: it could not be put back")
@@ -116,7 +120,7 @@ cdef class Watch(Handler):
         pending, self.pending = self.pending, []
         for number in pending:
             # Nobody has taken these: they go where they would have gone. Not Python's
-            # raise_signal, whose handlers raise here: these run when the caller goes on.
+            # raise_signal: what one handler raises must not stop the others.
             c_raise(number)
 
 
@@ -192,6 +196,7 @@ cdef class signals:
         """End the iteration and put the handlers back."""
         check_main_thread()
         self.watch.close()
+        PyErr_CheckSignals()
 
     async def aclose(self):
         """The same, for contextlib.aclosing."""
