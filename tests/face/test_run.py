@@ -297,3 +297,38 @@ def test_plain_calls_in_threads(kernel):
         for thread in threads: thread.join()
         assert len(os.listdir("/proc/self/fd")) == before
     """, kernel=kernel)
+
+
+@pytest.mark.parametrize("leaves", ["nothing", "a fiber that sleeps", "its own fiber"])
+def test_a_threads_greenlet_goes_with_the_thread(kernel, leaves):
+    """At once, not when garbage is collected.
+
+    At a thread's end greenlet looks at who still refers to the thread's main greenlet. If that is
+    one fiber in a cycle, which is collected just then, greenlet goes on with freed memory.
+    """
+    programs.clean("""
+        import gc, sys, threading, time, weakref
+        import greenlet
+        import ringmill
+
+        def work():
+            greenlets.append(weakref.ref(greenlet.getcurrent()))
+            ringmill.nop()
+            if sys.argv[1] == "a fiber that sleeps":
+                ringmill.spawn(ringmill.sleep, 3600)
+                ringmill.yield_now()
+            elif sys.argv[1] == "its own fiber":
+                kept.append(ringmill.current())
+
+        gc.disable()
+        greenlets, kept = [], []
+        for _ in range(5):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        for _ in range(1000):  # the main thread lets go of them a moment later
+            if not any(ref() for ref in greenlets):
+                break
+            time.sleep(0.001)
+        assert [ref() for ref in greenlets] == [None] * 5
+    """, leaves, kernel=kernel)
