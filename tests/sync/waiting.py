@@ -1,4 +1,4 @@
-"""Beginning to wait in either face, and being sure that it sleeps. Knows ringmill's public names."""
+"""Beginning to wait in either face, and being sure that it sleeps. Knows ringmill by its names."""
 
 from __future__ import annotations
 
