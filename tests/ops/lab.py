@@ -191,6 +191,10 @@ class Lab(contextlib.ExitStack):
         pid = self._spawned("read line; exit 7", [(os.POSIX_SPAWN_DUP2, source, 0)])
         return pid, lambda: os.write(target, b"\n") and None
 
+    @functools.cached_property
+    def one_waiting_child(self) -> tuple[int, Callable[[], None]]:
+        return self.waiting_child()
+
     def _spawned(self, script: str, actions: Any = ()) -> int:
         # Not subprocess: it would reap the child behind our back.
         pid = os.posix_spawn("/bin/sh", ["sh", "-c", script], os.environ, file_actions=actions)
