@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import os
 import socket
+import termios
 import threading
 import time
 
@@ -153,6 +156,17 @@ def test_no_call_of_another_thread_is_lost(machine):
     assert all(numbers == list(range(POSTS)) for numbers in seen)
 
 
+def bytes_in_pipes():
+    """What waits to be read in all pipes of this process, each counted once."""
+    pipes = {}
+    for fd, what in leaks.open_fds().items():
+        if what.startswith("pipe:"):
+            count = array.array("i", [0])
+            fcntl.ioctl(fd, termios.FIONREAD, count)
+            pipes[what] = count[0]
+    return sum(pipes.values())
+
+
 @pytest.mark.req("T14")
 def test_many_wake_ups_count_as_one(machine):
     """Coalesced: a thousand posts while nobody looks are one byte in the pipe and one event."""
@@ -166,8 +180,9 @@ def test_many_wake_ups_count_as_one(machine):
         machine.call_threadsafe(ringmill.unpark, main)
 
     ringmill.nop()
-    before = machine.stats()
+    before, bytes_before = machine.stats(), bytes_in_pipes()
     elsewhere(work)
+    assert bytes_in_pipes() - bytes_before == 1
     ringmill.park()
     after = machine.stats()
     assert calls == list(range(1000))
