@@ -22,7 +22,7 @@ cdef class Shots(Starver):
     cdef int kind
     cdef rm_shot *shots
     cdef unsigned head, tail, mask
-    cdef list back                 # values that were handed out and not taken
+    cdef object back               # values that wait to be taken: a deque
     cdef int error
     cdef bint ended, closed, pausing, starved, single
     cdef int arm(self) except -1

@@ -26,6 +26,7 @@ from ringmill.core.ring cimport (
     io_uring_sqe, rm_has_op,
 )
 
+import collections
 import os
 import types
 
@@ -111,7 +112,7 @@ cdef class Shots(Starver):
         op = op_local(self.driver)
         op.handler = self
         if self.back:
-            op_complete_value(op, self.back.pop(0), None)
+            op_complete_value(op, self.back.popleft(), None)
             shots_resume(self)
         elif self.head != self.tail:
             self.head += 1
@@ -128,9 +129,7 @@ cdef class Shots(Starver):
     cdef void undo(self, object op) noexcept:
         """The next result was handed to an op that nobody took it from: keep it for the next."""
         if (<Op>op).res >= 0 and (<Op>op).error is None and not self.closed:
-            if self.back is None:
-                self.back = []
-            self.back.insert(0, (<Op>op).value)
+            self.back.appendleft((<Op>op).value)
 
     cdef void cancelled(self, object op) noexcept:
         if self.asking == <PyObject *>op:
@@ -143,7 +142,7 @@ cdef class Shots(Starver):
             return 0
         self.closed = True
         self.ended = True
-        self.back = None
+        self.back.clear()
         while self.head != self.tail:
             shot_undo(self, self.shots[self.head & self.mask])
             self.head += 1
@@ -169,10 +168,13 @@ cdef int shots_add(Shots self, rm_shot shot) except -1:
     cdef Op op = shots_asking(self)
     if op is not None:
         return shot_answer(self, op, shot)
-    self.shots[self.tail & self.mask] = shot
-    self.tail += 1
-    if self.group is not None and self.group.lent > self.group.count // 2:
-        shots_copy_out(self)
+    if self.group is not None:
+        # Copied out now, not when it is taken: what nobody takes must not pin buffers that
+        # others wait for.
+        self.back.append(shot_value(self, shot))
+    else:
+        self.shots[self.tail & self.mask] = shot
+        self.tail += 1
     # Room is left for what the kernel has already made; see SHOTS_PAUSE.
     if standing(self) >= SHOTS_PAUSE and self.op is not None and not self.pausing:
         self.pausing = True
@@ -184,17 +186,7 @@ cdef int shots_add(Shots self, rm_shot shot) except -1:
 
 cdef inline Py_ssize_t standing(Shots self):
     """Results that stand in line."""
-    return self.tail - self.head + (len(self.back) if self.back is not None else 0)
-
-
-cdef int shots_copy_out(Shots self) except -1:
-    """Buffers run short: what nobody takes must not pin them, or others would starve."""
-    if self.back is None:
-        self.back = []
-    while self.head != self.tail:
-        self.head += 1
-        self.back.append(shot_value(self, self.shots[(self.head - 1) & self.mask]))
-    return 0
+    return self.tail - self.head + len(self.back)
 
 
 cdef int shots_grow(Shots self) except -1:
@@ -316,6 +308,7 @@ cdef Shots shots_new(int kind, unsigned opcode, uint32_t behaviour, bint uses_gr
     if shots.shots == NULL:
         raise MemoryError
     shots.mask = SHOTS_ROOM - 1
+    shots.back = collections.deque()
     memset(&shots.template, 0, sizeof(io_uring_sqe))
     shots.template.opcode = <uint8_t>opcode
     if uses_group:

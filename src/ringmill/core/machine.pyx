@@ -17,9 +17,7 @@ from ringmill.core.buffers cimport Group, open_group
 from ringmill.core.driver cimport (
     Driver, driver_free, driver_init, here, here_or_none, queue_pop, set_here,
 )
-from ringmill.core.kernel cimport (
-    close_ring, forget_ring, open_ring, open_soft, ring_is_soft,
-)
+from ringmill.core.kernel cimport close_ring, forget_ring, open_ring, open_soft, ring_is_soft
 from ringmill.core.op cimport forget_value, op_cancel_all, op_cqe, op_release_all
 from ringmill.core.pace cimport pace_looked, pace_new, pace_reached, pace_slept
 from ringmill.core.ring cimport *
@@ -83,17 +81,26 @@ cdef object machine_next(Machine self):
             self.pace.switched += 1
             return queue_pop(&self.urgent)
         if self.ready.head == self.ready.tail:
-            machine_wait(self)
+            machine_turn(self, True)
         elif self.pace.switches == 0 or (self.pace.switches < self.pace.check_at
                                          and rm_sq_pending(&self.ring) < self.pending_max):
             self.pace.switches += 1  # at least one between two looks, whatever is pending
             return queue_pop(&self.ready)
         elif rm_sq_pending(&self.ring) >= self.pending_max or pace_reached(self.pace):
-            machine_look(self)
+            machine_turn(self, False)
 
 
 cdef inline size_t runnable(Machine self) noexcept:
     return (self.ready.tail - self.ready.head) + (self.urgent.tail - self.urgent.head)
+
+
+cdef int machine_turn(Machine self, bint sleep) except -1:
+    """One turn. Signal handlers and finalisers may run in it; they must not wait."""
+    self.turning += 1
+    try:
+        return machine_wait(self) if sleep else machine_look(self)
+    finally:
+        self.turning -= 1
 
 
 cdef int machine_look(Machine self) except -1:
@@ -118,6 +125,8 @@ cdef int machine_wait(Machine self) except -1:
         return self.wake.run_posts(self)
     if self.beside != NULL:
         machine_turn_beside(self)
+        if rm_sq_pending(self.beside) or rm_cq_ready(self.beside):
+            return machine_look(self)  # there is more; it must not wait for the real ring's sleep
     timeout_ns = machine_timeout(self)
     if rm_cq_ready(&self.ring) or runnable(self) or timeout_ns == 0:
         return machine_look(self)
@@ -405,8 +414,7 @@ cdef bint machine_left(Machine self) except -1:
 cdef int machine_end(Machine self) except -1:
     """The rings first, then what they point to: a CQE that comes late would write freed memory."""
     machine_drain(self)
-    cdef uint64_t enters = self.ring.enters
-    cdef uint64_t submitted = self.ring.submitted
+    cdef uint64_t enters = self.ring.enters, submitted = self.ring.submitted
     cdef uint64_t reaped = self.ring.reaped
     self.dead = True
     if self.beside != NULL:
@@ -438,6 +446,9 @@ cdef int machine_let_go(Machine self) except -1:
     if self.group_beside is not None:
         self.group_beside.close()
     self.wake.close()
+    if self.face is not None:
+        self.face.let_go()
+        self.face = None
     self.current = None
     self.main = None
     if here_or_none() is self:

@@ -19,6 +19,7 @@ cdef class Fibers:
 cdef object wait(Op op)
 cdef EachCall each_call(Each each)
 cdef int fiber_block(Op op) except -1
+cdef int check_may_wait(Machine machine) except -1
 cdef Strand strand_here(Machine machine)
 cdef Fiber fiber_here(Machine machine)
 cdef int fiber_suspend(Machine machine, Fiber me) except -1

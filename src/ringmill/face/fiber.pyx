@@ -147,7 +147,7 @@ cdef int run_inline(Machine machine, Waiter waiter, Waiter me) except -1:
 
 cdef inline bint nobody_may_wait(Machine machine) noexcept:
     """In a task's step, in a callback, and in a finaliser while completions are taken in."""
-    return machine.looking or (
+    return machine.looking or machine.turning or (
         machine.current is not None and not isinstance(machine.current, Fiber))
 
 
@@ -309,6 +309,17 @@ cdef class Fibers:
     def __cinit__(self):
         self.pool = []
 
+    def let_go(self):
+        """The machine has ended: drop every greenlet now, not when the collector comes.
+
+        At a thread's end greenlet counts the references to its own, and gets lost when a
+        collection takes the last one meanwhile.
+        """
+        self.pool.clear()
+        if self.base is not None:
+            self.base.greenlet = None
+            self.base = None
+
 
 cdef Fiber fiber_adopt(Machine machine, object greenlet):
     """Let a Fiber stand for a greenlet that we did not begin: the plain script's, or another's."""
@@ -365,6 +376,13 @@ cdef class Fiber(Strand):
 
 
 # ── a coroutine on a fiber, iterators, waiting by name ──────────────────────────────────────
+
+cdef int check_may_wait(Machine machine) except -1:
+    """Raise WouldBlock where nobody may wait."""
+    if fiber_here(machine).waiting is not None:
+        raise WouldBlock("this call is made by a finaliser while its fiber waits")
+    return 0
+
 
 cdef object drive(object coroutine):
     """Run a coroutine here and now, as part of this fiber: the call face of what is `async def`."""

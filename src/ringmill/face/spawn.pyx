@@ -9,7 +9,8 @@ from ringmill.core.op cimport Op
 from ringmill.core.strand cimport Strand
 from ringmill.core.timers cimport deadline_in, sleep_op as core_sleep_op
 from ringmill.face.fiber cimport (
-    Fiber, drive as fiber_drive, fiber_new, fiber_suspend, strand_here, wait as fiber_wait,
+    Fiber, check_may_wait, drive as fiber_drive, fiber_new, fiber_suspend, strand_here,
+    wait as fiber_wait,
 )
 from ringmill.face.task cimport pause_new, task_new
 
@@ -40,6 +41,9 @@ def current():
 def wait(op):
     """Wait, in a fiber or a plain script, for an op, a fiber or a task; its result."""
     if isinstance(op, Op):
+        if not (<Op>op).driver.dead:
+            check_thread((<Op>op).driver)
+            check_may_wait(<Machine>(<Op>op).driver)  # a refusal leaves the op alone
         return fiber_wait(<Op>op)
     if isinstance(op, Strand):
         check_thread((<Strand>op).driver)
