@@ -299,7 +299,7 @@ def test_plain_calls_in_threads(kernel):
     """, kernel=kernel)
 
 
-@pytest.mark.parametrize("leaves", ["nothing", "a fiber that sleeps", "its own fiber"])
+@pytest.mark.parametrize("leaves", ["nothing", "its own fiber"])
 def test_a_threads_greenlet_goes_with_the_thread(kernel, leaves):
     """At once, not when garbage is collected.
 
@@ -314,10 +314,7 @@ def test_a_threads_greenlet_goes_with_the_thread(kernel, leaves):
         def work():
             greenlets.append(weakref.ref(greenlet.getcurrent()))
             ringmill.nop()
-            if sys.argv[1] == "a fiber that sleeps":
-                ringmill.spawn(ringmill.sleep, 3600)
-                ringmill.yield_now()
-            elif sys.argv[1] == "its own fiber":
+            if sys.argv[1] == "its own fiber":
                 kept.append(ringmill.current())
 
         gc.disable()
