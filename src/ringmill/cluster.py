@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from ringmill.errors import WorkerError
-from ringmill.face import call
 from ringmill.face.machine import run
 from ringmill.face.scope import scope
-from ringmill.face.spawn import sleep
+from ringmill.face.spawn import drive, sleep_op
 from ringmill.face.timeout import timeout
+from ringmill.ops import aio
 from ringmill.sync.passing import packed, unpacked
 from ringmill.sync.signals import signals
 
@@ -65,23 +65,27 @@ class Cluster:
         there had been no cluster. Only in the main thread; elsewhere cancel the fiber that runs
         this.
         """
+        results: list[Any] = drive(self._run(main, arguments))
+        return results
+
+    async def _run(self, main: Callable[..., Any], arguments: tuple[Any, ...]) -> list[Any]:
         told: list[int] = []  # the signals that came
+        failures: list[WorkerError] = []
         workers: list[_Worker] = []
         with _ending_signals() as source:
             try:
                 self._start(workers, main, arguments)
-                with scope() as everything:
+                async with scope() as everything:
                     if source is not None:
-                        everything.spawn(self._pass_on, source, told, workers, everything)
-                    with scope() as watchers:
+                        everything.spawn(self._pass_on(source, told, workers, everything))
+                    async with scope() as watchers:
                         for worker in workers:
-                            watchers.spawn(worker.watch, everything, told)
+                            watchers.spawn(worker.watch(everything, told, failures))
                     everything.cancel()
-                failed = next((w for w in workers if w.error is not None), None)
             finally:
-                self._end(workers)
-        if failed is not None and failed.error is not None:
-            raise failed.error
+                await self._end(workers)
+        if failures:
+            raise failures[0]
         if told and any(worker.was_ended for worker in workers):
             signal.raise_signal(told[0])
         return [worker.result for worker in workers]
@@ -100,30 +104,30 @@ class Cluster:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def _pass_on(self, source: signals, told: list[int], workers: list[_Worker],
-                 everything: scope) -> None:
+    async def _pass_on(self, source: signals, told: list[int], workers: list[_Worker],
+                       everything: scope) -> None:
         """Whatever ends the parent ends the workers."""
-        for number in source:
+        async for number in source:
             told.append(number)
             for worker in workers:
                 worker.send(number)
             if len(told) == 1:
-                everything.spawn(self._lose_patience, workers)
+                everything.spawn(self._lose_patience(workers))
 
-    def _lose_patience(self, workers: list[_Worker]) -> None:
-        sleep(self.grace)
+    async def _lose_patience(self, workers: list[_Worker]) -> None:
+        await sleep_op(self.grace)
         for worker in workers:
             worker.send(signal.SIGKILL)
 
-    def _end(self, workers: list[_Worker]) -> None:
+    async def _end(self, workers: list[_Worker]) -> None:
         """Nothing is left running, whatever happens to us meanwhile."""
         running = [worker for worker in workers if worker.is_running()]
         try:
             for worker in running:
                 worker.send(signal.SIGTERM)
-            with timeout(self.grace):
+            async with timeout(self.grace):
                 for worker in running:
-                    worker.wait()
+                    await worker.wait()
         except TimeoutError:
             pass
         finally:
@@ -147,7 +151,6 @@ class _Worker:
         self.index = index
         self.process: Any = None
         self.result: Any = None
-        self.error: WorkerError | None = None
         self.was_ended = False  # by a signal that we passed on
         # What the worker says at its end. A file, not a pipe: nobody has to read meanwhile.
         self.letter = _Letter(os.memfd_create("ringmill-worker", os.MFD_CLOEXEC))
@@ -168,14 +171,15 @@ class _Worker:
         if self.is_running():  # not reaped yet, so the number is certainly its own
             os.kill(self.process.pid, number)
 
-    def wait(self) -> None:
+    async def wait(self) -> None:
         """Wait for its end."""
         with contextlib.suppress(ChildProcessError):  # multiprocessing has looked, too
-            call.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+            await aio.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
 
-    def watch(self, everything: scope, told: list[int]) -> None:
+    async def watch(self, everything: scope, told: list[int],
+                    failures: list[WorkerError]) -> None:
         """Wait for its end, and find out what became of it; a failure ends everything."""
-        self.wait()
+        await self.wait()
         self.process.join()
         exitcode = self.process.exitcode
         kind, value = self.letter.read()
@@ -186,7 +190,8 @@ class _Worker:
         else:
             sentence = {"raised": f"failed:\n\n{value}", "exited": f"exited with {value!r}",
                         "ended": f"was ended by {_name(value)}"}.get(kind, _how(exitcode))
-            self.error = WorkerError(f"worker {self.index} {sentence}", self.index, exitcode)
+            failures.append(
+                WorkerError(f"worker {self.index} {sentence}", self.index, exitcode))
             everything.cancel()
 
     def bury(self) -> None:

@@ -322,6 +322,15 @@ def test_what_is_no_cluster() -> None:
     assert Cluster.index() is None
 
 
+def test_a_task_may_not_wait_so() -> None:
+    """Refused before anything is begun."""
+    async def main() -> None:
+        Cluster(1).run(os.getpid)
+
+    with pytest.raises(ringmill.WouldBlock):
+        ringmill.run(main())
+
+
 def test_signals_that_are_taken_already() -> None:
     with ringmill.signals(signal.SIGTERM), pytest.raises(ValueError, match="iterated over"):
         Cluster(1).run(os.getpid)
