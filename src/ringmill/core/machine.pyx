@@ -9,7 +9,6 @@ Knows kernels, ops and strands; does not know how a strand is resumed (face/), n
 """
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int64_t, uint64_t
 
 from ringmill.core.balance cimport Adaptive
@@ -27,9 +26,9 @@ from ringmill.core.timers cimport Timers, now_ns
 from ringmill.core.wake cimport Wake
 
 import os
-import threading
 import weakref
 
+from ringmill.core import guard
 from ringmill.errors import ClosedError, RingmillError, WrongThread
 
 cdef extern from "errno.h":
@@ -50,6 +49,7 @@ cdef enum:
     CQ_PER_SQ = 8           # multishot makes many CQEs of one SQE; overflow is safe but slow
     OPS_MAX = 1 << 20       # op slots: 16 bytes each, grown by doubling up to this
     REAP_MAX = 256          # CQEs per look (4 KiB of stack); then fibers run, then the next
+    ENTER_BRINGS = 20       # completions per enter, where the kernel limits them (6.13)
     ROOM_TRIES = 10_000     # enters before a kernel that takes nothing is called broken
     GROUP_COUNT = 128       # buffers of 16 KiB: 2 MiB of address space, used as data comes
     GROUP_SIZE = 16384
@@ -109,7 +109,7 @@ cdef int machine_look(Machine self) except -1:
         machine_turn_beside(self)
     if rm_sq_pending(&self.ring) or (not rm_cq_ready(&self.ring) and rm_needs_enter(&self.ring)):
         machine_entered(self, rm_enter(&self.ring, 0, 0))
-    machine_reap(self, &self.ring)
+    machine_reap_all(self)
     machine_looked(self)
     return 0
 
@@ -135,13 +135,23 @@ cdef int machine_wait(Machine self) except -1:
     with nogil, cython.nonecheck(False):
         res = spin_or_sleep(&self.spin, &self.ring, timeout_ns)
     machine_entered(self, res)
-    machine_reap(self, &self.ring)
+    machine_reap_all(self)
     machine_looked(self)
     return 0
 
 
+cdef int machine_reap_all(Machine self) except -1:
+    """Take in what is there. One enter runs only some deferred completions (20 since 6.13):
+    while it brings that many there may be more, and they must not pile up."""
+    cdef int more = REAP_MAX // ENTER_BRINGS
+    while machine_reap(self, &self.ring) >= ENTER_BRINGS and more and not rm_cq_ready(&self.ring):
+        more -= 1
+        machine_entered(self, rm_enter(&self.ring, 0, 0))
+    return 0
+
+
 cdef int machine_reap(Machine self, rm_ring *ring) except -1:
-    """Complete the ops whose CQEs are there, at most REAP_MAX of them."""
+    """Complete the ops whose CQEs are there, at most REAP_MAX of them; how many."""
     cdef io_uring_cqe cqes[REAP_MAX]
     cdef unsigned n = rm_reap(ring, cqes, REAP_MAX)
     cdef unsigned i
@@ -155,7 +165,7 @@ cdef int machine_reap(Machine self, rm_ring *ring) except -1:
                 machine_event(self, cqes[i].user_data)
     finally:
         self.looking = nested
-    return 0
+    return n
 
 
 cdef int machine_looked(Machine self) except -1:
@@ -302,7 +312,7 @@ cdef class Machine(Driver):
         machine_arm_wake(self)
         machine_looked(self)
         set_here(self)
-        _keep_alive.guard = Guard(self)
+        guard.keep(self, _end_left)
         machines.add(self)
 
     def __cinit__(self):
@@ -422,8 +432,7 @@ cdef int machine_end(Machine self) except -1:
         self.beside = NULL
     close_ring(&self.ring)
     self.ring.enters, self.ring.submitted, self.ring.reaped = enters, submitted, reaped
-    machine_let_go(self)
-    return 0
+    return machine_let_go(self, self.strands)
 
 
 cdef int machine_drain(Machine self) except -1:
@@ -439,7 +448,8 @@ cdef int machine_drain(Machine self) except -1:
     return 0
 
 
-cdef int machine_let_go(Machine self) except -1:
+cdef int machine_let_go(Machine self, object strands) except -1:
+    """Everything but the rings. `strands`: those that are to unwind now, if they can."""
     op_release_all(self)
     if self.group is not None:
         self.group.close()
@@ -447,35 +457,19 @@ cdef int machine_let_go(Machine self) except -1:
         self.group_beside.close()
     self.wake.close()
     if self.face is not None:
-        self.face.let_go()
+        self.face.let_go(strands)
         self.face = None
     self.current = None
     self.main = None
     if here_or_none() is self:
         set_here(None)
-        _keep_alive.guard = None
+        guard.let_go()
     return 0
 
 
-class Guard:
-    """What a thread keeps of its machine: when the thread ends, the machine does.
-
-    Without it an op that somebody else still holds would keep the ring open for ever, with
-    nobody left who may close it. Thread-locals are cleared in the thread that ends.
-    """
-
-    __slots__ = ("machine",)
-
-    def __init__(self, machine):
-        self.machine = machine
-
-    def __del__(self):
-        cdef Machine machine = self.machine
-        if not machine_left(machine):
-            Py_INCREF(machine)  # never freed, since somebody may still sleep in its ring
-
-
-_keep_alive = threading.local()
+def _end_left(machine):
+    """For the guard of a thread that ends."""
+    return machine_left(machine)
 
 
 cdef int machine_forget(Machine self) except -1:
@@ -485,7 +479,7 @@ cdef int machine_forget(Machine self) except -1:
         forget_ring(self.beside)
         self.beside = NULL
     forget_ring(&self.ring)
-    return machine_let_go(self)
+    return machine_let_go(self, ())  # the parent's fibers are not to unwind here, too
 
 
 def _after_fork_in_child():

@@ -309,12 +309,15 @@ cdef class Fibers:
     def __cinit__(self):
         self.pool = []
 
-    def let_go(self):
+    def let_go(self, strands):
         """The machine has ended: drop every greenlet now, not when the collector comes.
 
         At a thread's end greenlet counts the references to its own, and gets lost when a
-        collection takes the last one meanwhile.
+        collection takes the last one meanwhile. What is suspended unwinds (GreenletExit).
         """
+        for strand in list(strands):
+            if isinstance(strand, Fiber):
+                (<Fiber>strand).greenlet = None
         self.pool.clear()
         if self.base is not None:
             self.base.greenlet = None
