@@ -141,19 +141,21 @@ cdef int machine_wait(Machine self) except -1:
 
 
 cdef int machine_reap_all(Machine self) except -1:
-    """Take in what is there. One enter runs only some deferred completions (20 since 6.13):
-    while it brings that many there may be more, and they must not pile up."""
-    cdef int more = REAP_MAX // ENTER_BRINGS
-    while machine_reap(self, &self.ring) >= ENTER_BRINGS and more and not rm_cq_ready(&self.ring):
-        more -= 1
+    """Take in what is there, at most REAP_MAX. One enter runs only some deferred completions (20
+    since 6.13): while it brings that many there may be more, and they must not pile up."""
+    cdef unsigned n = machine_reap(self, &self.ring, REAP_MAX)
+    cdef unsigned taken = n
+    while n >= ENTER_BRINGS and taken < REAP_MAX:
         machine_entered(self, rm_enter(&self.ring, 0, 0))
+        n = machine_reap(self, &self.ring, REAP_MAX - taken)
+        taken += n
     return 0
 
 
-cdef int machine_reap(Machine self, rm_ring *ring) except -1:
-    """Complete the ops whose CQEs are there, at most REAP_MAX of them; how many."""
+cdef int machine_reap(Machine self, rm_ring *ring, unsigned most) except -1:
+    """Complete the ops whose CQEs are there, at most `most` of them; how many."""
     cdef io_uring_cqe cqes[REAP_MAX]
-    cdef unsigned n = rm_reap(ring, cqes, REAP_MAX)
+    cdef unsigned n = rm_reap(ring, cqes, most)
     cdef unsigned i
     cdef bint nested = self.looking  # a buffer's release may have run code that pushed
     self.looking = True
@@ -241,7 +243,7 @@ cdef int machine_turn_beside(Machine self) except -1:
     """The soft ring beside: never waited on by itself; its epoll fd ends the real ring's sleep."""
     cdef io_uring_sqe *sqe
     machine_entered(self, rm_enter(self.beside, 0, 0))
-    machine_reap(self, self.beside)
+    machine_reap(self, self.beside, REAP_MAX)
     if not self.beside_armed:
         if rm_sq_room(&self.ring) == 0:
             self.make_room(&self.ring)
@@ -333,7 +335,7 @@ cdef class Machine(Driver):
                 raise OSError(-res, os.strerror(-res), "io_uring_enter")
             if rm_sq_room(ring) > ring.sq_entries // 2:
                 return 0
-            machine_reap(self, ring)
+            machine_reap(self, ring, REAP_MAX)
             tries += 1
             if tries > ROOM_TRIES:
                 raise OSError(EBUSY, "the kernel takes no more submissions")
@@ -442,9 +444,9 @@ cdef int machine_drain(Machine self) except -1:
     while self.ops_live and now_ns() < end:
         if self.beside != NULL:
             rm_enter(self.beside, 0, 0)
-            machine_reap(self, self.beside)
+            machine_reap(self, self.beside, REAP_MAX)
         rm_enter(&self.ring, 1, DRAIN_NS // 100)
-        machine_reap(self, &self.ring)
+        machine_reap(self, &self.ring, REAP_MAX)
     return 0
 
 

@@ -293,6 +293,8 @@ cdef void fiber_run(Machine machine, Fiber fiber) noexcept:
         PyContext_Enter(fiber.context)
         try:
             value = fiber.function(*fiber.arguments, **fiber.keywords)
+        except GreenletExit:
+            error = Cancelled()  # its machine has ended
         except BaseException as caught:
             error = caught
         PyContext_Exit(fiber.context)
