@@ -289,7 +289,8 @@ def test_much_io_does_not_starve_a_fiber(kernel, pipe):
             with ringmill.scope() as s:
                 for _ in range(count):
                     s.spawn(talk)
-                ringmill.sleep(0.001)
+                while machine.stats()["ops_live"] < count:
+                    ringmill.sleep(0)
                 s.spawn(spin)
                 ringmill.yield_now()
                 os.write(writer, bytes(count))

@@ -299,7 +299,7 @@ def test_plain_calls_in_threads(kernel):
     """, kernel=kernel)
 
 
-@pytest.mark.parametrize("leaves", ["nothing", "its own fiber"])
+@pytest.mark.parametrize("leaves", ["nothing", "a fiber that sleeps", "its own fiber"])
 def test_a_threads_greenlet_goes_with_the_thread(kernel, leaves):
     """At once, not when garbage is collected.
 
@@ -314,11 +314,20 @@ def test_a_threads_greenlet_goes_with_the_thread(kernel, leaves):
         def work():
             greenlets.append(weakref.ref(greenlet.getcurrent()))
             ringmill.nop()
-            if sys.argv[1] == "its own fiber":
+            if sys.argv[1] == "a fiber that sleeps":
+                ringmill.spawn(sleeps)
+                ringmill.yield_now()
+            elif sys.argv[1] == "its own fiber":
                 kept.append(ringmill.current())
 
+        def sleeps():
+            try:
+                ringmill.sleep(3600)
+            finally:
+                ended.append(1)
+
         gc.disable()
-        greenlets, kept = [], []
+        greenlets, kept, ended = [], [], []
         for _ in range(5):
             thread = threading.Thread(target=work)
             thread.start()
@@ -328,4 +337,5 @@ def test_a_threads_greenlet_goes_with_the_thread(kernel, leaves):
                 break
             time.sleep(0.001)
         assert [ref() for ref in greenlets] == [None] * 5
+        assert len(ended) == (5 if sys.argv[1] == "a fiber that sleeps" else 0)
     """, leaves, kernel=kernel)
