@@ -12,16 +12,10 @@ from ringmill.face.spawn import (
     join_op as join, park_op as park, sleep_op as sleep, yield_now_op as yield_now,
 )
 from ringmill.face.threads import in_thread_op as in_thread
-from ringmill.ops.aio import (
-    accept, accept_each, bind, close, connect, fsync, futex_wait, futex_wake, listen, nop, open,
-    poll, poll_each, read, read_each, readinto, readv, recv, recv_each, recv_into, recvmsg, send,
-    sendall, sendmsg, shutdown, socket, splice, stat, tee, waitid, write, write_all, writev,
-)
+from ringmill.ops import aio as _ops
+from ringmill.ops.aio import *  # noqa: F403
 
 __all__ = [
-    "accept", "accept_each", "bind", "close", "connect", "fsync", "futex_wait", "futex_wake",
-    "in_thread", "join", "listen", "nop", "open", "park", "poll", "poll_each", "read", "read_each",
-    "read_exactly", "readinto", "readv", "recv", "recv_each", "recv_into", "recvmsg", "send",
-    "sendall", "sendmsg", "shutdown", "sleep", "socket", "splice", "stat", "tcp_connect",
-    "tcp_listen", "tee", "waitid", "write", "write_all", "writev", "yield_now",
+    "in_thread", "join", "park", "read_exactly", "sleep", "tcp_connect", "tcp_listen", "yield_now",
 ]
+__all__ += _ops.__all__

@@ -10,6 +10,14 @@ from ringmill.face.fiber import EachCall
 
 Address = tuple[str, int] | tuple[str, int, int] | tuple[str, int, int, int] | str | bytes
 
+__all__ = [
+    "nop", "open", "close", "read", "readinto", "readv", "write", "write_all", "writev",
+    "fsync", "stat", "splice", "tee", "poll", "socket", "bind", "listen", "accept",
+    "connect", "recv", "recv_into", "send", "sendall", "sendmsg", "recvmsg", "shutdown",
+    "waitid", "futex_wait", "futex_wake", "accept_each", "recv_each", "read_each",
+    "poll_each",
+]
+
 def nop() -> None: ...
 def open(path: StrOrBytesPath, flags: int, mode: int = 511, *, dir_fd: int | None = None) -> int: ...
 def close(fd: FileDescriptorLike) -> None: ...

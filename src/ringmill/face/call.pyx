@@ -8,6 +8,14 @@ from ringmill.ops.convert cimport int_of, unsigned_of
 
 import socket as _socket
 
+__all__ = [
+    "nop", "open", "close", "read", "readinto", "readv", "write", "write_all", "writev",
+    "fsync", "stat", "splice", "tee", "poll", "socket", "bind", "listen", "accept",
+    "connect", "recv", "recv_into", "send", "sendall", "sendmsg", "recvmsg", "shutdown",
+    "waitid", "futex_wait", "futex_wake", "accept_each", "recv_each", "read_each",
+    "poll_each",
+]
+
 
 def nop():
     """Go through the kernel and back, doing nothing: what one op costs.

@@ -11,6 +11,14 @@ from ringmill.core.op import Op
 
 Address = tuple[str, int] | tuple[str, int, int] | tuple[str, int, int, int] | str | bytes
 
+__all__ = [
+    "nop", "open", "close", "read", "readinto", "readv", "write", "write_all", "writev",
+    "fsync", "stat", "splice", "tee", "poll", "socket", "bind", "listen", "accept",
+    "connect", "recv", "recv_into", "send", "sendall", "sendmsg", "recvmsg", "shutdown",
+    "waitid", "futex_wait", "futex_wake", "accept_each", "recv_each", "read_each",
+    "poll_each",
+]
+
 def nop() -> Op[None]: ...
 def open(path: StrOrBytesPath, flags: int, mode: int = 511, *, dir_fd: int | None = None) -> Op[int]: ...
 def close(fd: FileDescriptorLike) -> Op[None]: ...

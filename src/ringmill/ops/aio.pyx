@@ -11,12 +11,51 @@ from ringmill.core.each cimport Each, Shots, each_new, shots_new
 from ringmill.core.hold cimport hold_aux, hold_view, hold_views
 from ringmill.core.op cimport *
 from ringmill.core.rest cimport rest_begin, rest_new
-from ringmill.core.ring cimport *
+from ringmill.core.ring cimport (
+    RM_ACCEPT_MULTISHOT, RM_POLL_MULTISHOT, RM_READ_MULTISHOT, RM_RECV_MULTISHOT, io_uring_sqe,
+)
 from ringmill.core.views cimport Views
 from ringmill.ops.constants cimport *
 from ringmill.ops.convert cimport *
 
 import socket as _socket
+
+cdef extern from "ring.h":
+    enum:
+        IORING_OP_ACCEPT
+        IORING_OP_BIND
+        IORING_OP_CLOSE
+        IORING_OP_CONNECT
+        IORING_OP_FSYNC
+        IORING_OP_FUTEX_WAIT
+        IORING_OP_FUTEX_WAKE
+        IORING_OP_LISTEN
+        IORING_OP_NOP
+        IORING_OP_OPENAT
+        IORING_OP_POLL_ADD
+        IORING_OP_READ
+        IORING_OP_READV
+        IORING_OP_READ_MULTISHOT
+        IORING_OP_RECV
+        IORING_OP_RECVMSG
+        IORING_OP_SEND
+        IORING_OP_SENDMSG
+        IORING_OP_SHUTDOWN
+        IORING_OP_SOCKET
+        IORING_OP_SPLICE
+        IORING_OP_STATX
+        IORING_OP_TEE
+        IORING_OP_WAITID
+        IORING_OP_WRITE
+        IORING_OP_WRITEV
+
+__all__ = [
+    "nop", "open", "close", "read", "readinto", "readv", "write", "write_all", "writev",
+    "fsync", "stat", "splice", "tee", "poll", "socket", "bind", "listen", "accept",
+    "connect", "recv", "recv_into", "send", "sendall", "sendmsg", "recvmsg", "shutdown",
+    "waitid", "futex_wait", "futex_wake", "accept_each", "recv_each", "read_each",
+    "poll_each",
+]
 
 
 cdef Op start_nop():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from collections.abc import Callable, Iterable
 
 from ringmill.ops.entry import Argument, Entry
@@ -22,7 +23,9 @@ from ringmill.core.each cimport Each, Shots, each_new, shots_new
 from ringmill.core.hold cimport hold_aux, hold_view, hold_views
 from ringmill.core.op cimport *
 from ringmill.core.rest cimport rest_begin, rest_new
-from ringmill.core.ring cimport *
+from ringmill.core.ring cimport (
+    RM_ACCEPT_MULTISHOT, RM_POLL_MULTISHOT, RM_READ_MULTISHOT, RM_RECV_MULTISHOT, io_uring_sqe,
+)
 from ringmill.core.views cimport Views
 from ringmill.ops.constants cimport *
 from ringmill.ops.convert cimport *
@@ -141,8 +144,21 @@ def _start_many(entry: Entry) -> list[str]:
     ]
 
 
+def _names(entries: Iterable[Entry]) -> list[str]:
+    """`__all__`: the table's names and no others are the module's."""
+    quoted = [f'"{entry.name}",' for entry in entries]
+    return ["__all__ = [", *textwrap.wrap(" ".join(quoted), 92, initial_indent="    ",
+                                          subsequent_indent="    "), "]"]
+
+
+def _opcodes(entries: Iterable[Entry]) -> list[str]:
+    named = sorted({entry.opcode for entry in entries})
+    return ['cdef extern from "ring.h":', "    enum:",
+            *(f"        IORING_OP_{opcode}" for opcode in named)]
+
+
 def aio_pyx(entries: Iterable[Entry]) -> str:
-    out = [PYX_HEAD]
+    out = [PYX_HEAD, *_opcodes(entries), "", *_names(entries), ""]
     for entry in entries:
         body = _start_many(entry) if entry.many else _start(entry)
         out += [
@@ -160,7 +176,7 @@ def aio_pxd(entries: Iterable[Entry]) -> str:
 
 
 def call_pyx(entries: Iterable[Entry]) -> str:
-    out = [CALL_HEAD]
+    out = [CALL_HEAD, *_names(entries), ""]
     for entry in entries:
         verb = "each_call" if entry.many else "wait"
         out += [
@@ -171,7 +187,7 @@ def call_pyx(entries: Iterable[Entry]) -> str:
 
 
 def _stub(entries: Iterable[Entry], extra: str, one: str, many: str) -> str:
-    out = [STUB_HEAD.format(extra=extra).rstrip(), ""]
+    out = [STUB_HEAD.format(extra=extra).rstrip(), "", *_names(entries), ""]
     for entry in entries:
         # The table's own names (open, socket …) would hide the modules that the types come from.
         result = (many if entry.many else one).format(entry.outcome.stub)
@@ -199,7 +215,7 @@ def soft_rows(entries: Iterable[Entry]) -> str:
         out += [f"static int {name}(const struct io_uring_sqe *sqe, bool nowait) {{"]
         declared = [line.format(a.name) for a in entry.arguments for line in a.kind.soft]
         declared += list(entry.outcome.soft)
-        used = [d for d in declared if _names(d, entry.soft.expression)]
+        used = [d for d in declared if _declares(d, entry.soft.expression)]
         out += [f"    {line}" for line in used]
         named = [*used, entry.soft.expression]
         unused = [n for n in ("sqe", "nowait") if not _used(n, named)]
@@ -216,7 +232,7 @@ def _used(name: str, texts: Iterable[str]) -> bool:
     return any(re.search(rf"\b{name}\b", text) for text in texts)
 
 
-def _names(declaration: str, expression: str) -> bool:
+def _declares(declaration: str, expression: str) -> bool:
     """Does the expression use what this C declaration declares?"""
     variable = declaration.split("=")[0].split()[-1].lstrip("*")
     return _used(variable, [expression])
