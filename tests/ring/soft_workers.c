@@ -2,30 +2,18 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/stat.h>
 
+#include "blocked.h"
 #include "soft.h"
 #include "twin_check.h"
-
-static void fifo_make(void) {
-    unlink("fifo");
-    CHECK_EQUAL(mkfifo("fifo", 0600), 0);
-}
-
-/* Blocks until somebody opens the FIFO's other end. */
-static void push_open_fifo(struct rm_ring *ring, uint64_t user_data) {
-    struct io_uring_sqe *sqe = push_buffer(ring, IORING_OP_OPENAT, AT_FDCWD, "fifo", 0, user_data);
-    sqe->open_flags = O_RDONLY;
-}
 
 static void wait_for_threads(int count) {
     while (check_count("task") < count) usleep(1000);
 }
 
 static void a_running_call_is_interrupted(struct rm_ring *ring) {
-    fifo_make();
     for (int i = 0; i < 20; i++) {
-        push_open_fifo(ring, 0);
+        push_blocked(ring, 0);
         if (i % 2) submit(ring); /* sometimes it runs already, sometimes it is queued */
         push_cancel(ring, 0, 1);
         struct check_cqe cqes[2];
@@ -37,8 +25,7 @@ static void a_running_call_is_interrupted(struct rm_ring *ring) {
 
 static void a_link_timeout_interrupts(struct rm_ring *ring) {
     static const struct __kernel_timespec soon = {0, SOON_NS};
-    fifo_make();
-    push_open_fifo(ring, 0);
+    push_blocked(ring, 0);
     ring->sqes[(ring->sq_tail - 1) & ring->sq_mask].flags = IOSQE_IO_LINK;
     push_time(ring, IORING_OP_LINK_TIMEOUT, &soon, 1);
     struct check_cqe cqes[2];
@@ -48,25 +35,28 @@ static void a_link_timeout_interrupts(struct rm_ring *ring) {
 }
 
 static void a_call_that_ends_keeps_its_result(struct rm_ring *ring) {
-    fifo_make();
-    push_open_fifo(ring, 0);
+    pid_t child = fork();
+    if (child == 0) {
+        pause();
+        _exit(0);
+    }
+    push_waitid(ring, child, 0);
     submit(ring);
     wait_for_threads(2);
-    int fd = open("fifo", O_WRONLY); /* returns when the other side has come, so it has its fd */
+    kill(child, SIGKILL);
     usleep(QUIET_NS / 1000);
     push_cancel(ring, 0, 1);
     struct check_cqe cqes[2];
     gather(ring, 2, cqes);
-    CHECK(cqes[0].res >= 0);
+    CHECK_EQUAL(cqes[0].res, 0);
     CHECK(cqes[1].res == -EALREADY || cqes[1].res == -ENOENT);
-    close(cqes[0].res), close(fd);
+    waitpid(child, NULL, 0);
 }
 
 static void those_who_block_for_ever_do_not_stop_files(struct rm_ring *ring) {
     int fd = open("plain", O_CREAT | O_RDWR, 0600);
-    fifo_make();
     for (unsigned i = 0; i < 2 * SOFT_WORKERS_MAX; i++) {
-        push_open_fifo(ring, 1);
+        push_blocked(ring, 1);
         if (rm_sq_room(ring) == 0) submit(ring);
     }
     rm_push(ring, IORING_OP_FSYNC, fd, 2);
@@ -90,12 +80,11 @@ static void the_pool_is_bounded(struct rm_ring *ring) {
 }
 
 static void cancel_takes_out_of_the_queue(struct rm_ring *ring) {
-    fifo_make();
     for (unsigned i = 0; i < SOFT_OWN_MAX; i++) { /* more than these have no thread */
-        push_open_fifo(ring, 1);
+        push_blocked(ring, 1);
         if (rm_sq_room(ring) == 0) submit(ring);
     }
-    push_open_fifo(ring, 2);
+    push_blocked(ring, 2);
     push_cancel(ring, 2, 3);
     submit(ring);
     expect(ring, 3, 0);
@@ -129,9 +118,8 @@ static void closing_ends_everything(struct rm_ring *ring) {
     static char buffer[8];
     int pair[2], fd = open("plain", O_CREAT | O_RDWR, 0600);
     check_pair(pair);
-    fifo_make();
     for (uint64_t i = 0; i < 20; i++) {
-        push_open_fifo(ring, i);
+        push_blocked(ring, i);
         rm_push(ring, IORING_OP_FSYNC, fd, i);
         check_push_recv(ring, pair[0], buffer, 8, i);
     }
@@ -140,13 +128,12 @@ static void closing_ends_everything(struct rm_ring *ring) {
 }
 
 static void an_fd_nobody_will_hear_of_is_closed(struct rm_ring *ring) {
-    fifo_make();
-    push_open_fifo(ring, 1);
+    struct io_uring_sqe *sqe = push_buffer(ring, IORING_OP_OPENAT, AT_FDCWD, "opened", 0, 1);
+    sqe->open_flags = O_RDWR | O_CREAT;
+    sqe->len = 0600;
+    int fds = check_count("fd");
     submit(ring);
-    wait_for_threads(2);
-    int fd = open("fifo", O_WRONLY);
-    usleep(QUIET_NS / 1000); /* the open is done, and not reaped */
-    close(fd);
+    while (check_count("fd") <= fds) usleep(1000); /* the open is done, and not reaped */
 }
 
 static void nothing(int signal) { (void)signal; }
@@ -155,8 +142,7 @@ static void nothing(int signal) { (void)signal; }
 static void signals_belong_to_the_program(struct rm_ring *ring) {
     struct sigaction action = {.sa_handler = nothing};
     sigaction(SIGUSR1, &action, NULL);
-    fifo_make();
-    push_open_fifo(ring, 1);
+    push_blocked(ring, 1);
     submit(ring);
     wait_for_threads(2);
     for (int i = 0; i < 10; i++) kill(getpid(), SIGUSR1);
@@ -172,8 +158,7 @@ static void a_handler_of_the_program_stays(struct rm_ring *ring) {
 }
 
 static void a_child_forgets_without_its_threads(struct rm_ring *ring) {
-    fifo_make();
-    for (uint64_t i = 0; i < 10; i++) push_open_fifo(ring, i);
+    for (uint64_t i = 0; i < 10; i++) push_blocked(ring, i);
     submit(ring);
     int status, fds = check_count("fd");
     pid_t child = fork();
