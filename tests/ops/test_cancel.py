@@ -60,16 +60,22 @@ def test_before_submit(lab: Lab, face: str, name: str) -> None:
 
 @pytest.mark.req("U20", "U21")
 @pytest.mark.parametrize("name", entries(which=lambda e: can_wait(e) and is_op(e)))
-@pytest.mark.parametrize("settled", [False, True], ids=["just submitted", "settled"])
+@pytest.mark.parametrize("age", ["next turn", "next but one", "just submitted", "settled"])
 @pytest.mark.usefixtures("machine")
-def test_in_flight(lab: Lab, face: str, name: str, settled: bool) -> None:
+def test_in_flight(lab: Lab, face: str, name: str, age: str) -> None:
+    """However old it is: on its way to where it waits, the kernel may not find it at first."""
     scene = specimen(name).blocks(lab)
     op = started(name, scene)
-    submitted(op)
-    if settled:
-        ringmill.sleep(0.005)
+    if age.startswith("next"):
+        for _ in range(1 + (age == "next but one")):
+            ringmill.nop()
+    else:
+        submitted(op)
+        if age == "settled":
+            ringmill.sleep(0.005)
     assert op.state == ("in flight", "new")
     assert op.cancel() is True
+    until(lambda: op.done, "the end")
     assert outcomes(face, op, scene.seen) == ["cancelled"]
     assert op.cancel() is False
 

@@ -29,10 +29,14 @@ BEHAVIOURS = ["accept_multishot,recv_multishot,read_multishot,poll_multishot", "
               "async_cancel"]
 
 
+HANGS = 100  # seconds; it takes about one. Whoever waits longer waits for ever
+
+
 def smoke(**environment: str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, Path(__file__).with_name("smoke.py")], capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment}, cwd=ROOT)
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment}, cwd=ROOT,
+        timeout=HANGS)
     assert done.returncode == 0, done.stdout + done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     return told
