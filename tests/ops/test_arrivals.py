@@ -14,7 +14,7 @@ import pytest
 import ringmill
 from ops.lab import Lab
 from ops.specimens import entries, specimen
-from ops.trying import Attempt, awaited, silently, started, submitted, until
+from ops.trying import Attempt, awaited, left_open, silently, started, submitted, until
 from ringmill.errors import Cancelled
 from ringmill.ops import fields
 from ringmill.ops.entry import Entry
@@ -39,14 +39,14 @@ def test_dropped_when_it_has_come(lab: Lab, machine: Any, name: str) -> None:
     op = started(name, specimen(name).works(lab))
     before = leaks.open_fds()
     until(lambda: op.done, "the end")
-    assert len(leaks.new_fds(before)) == 1
+    assert len(left_open(before)) == 1
 
     def drop() -> None:
         nonlocal op
         op = None
 
     assert len(silently(drop)) == 1
-    assert leaks.new_fds(before) == []
+    assert left_open(before) == []
 
 
 @pytest.mark.parametrize("detached", [True, False])
@@ -63,7 +63,7 @@ def test_dropped_before_it_comes(lab: Lab, machine: Any, name: str, detached: bo
         until(lambda: machine.stats()["ops_live"] == 0, "the end")
 
     assert len(silently(drop)) == (0 if detached else 1)
-    assert leaks.new_fds(before) == []
+    assert left_open(before) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -77,7 +77,7 @@ def test_cancelled_too_late_and_not_taken(lab: Lab, name: str) -> None:
     op.detach()
     op = None
     gc.collect()
-    assert leaks.new_fds(before) == []
+    assert left_open(before) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -96,7 +96,7 @@ def test_cancelled_on_its_way(lab: Lab, name: str, turns: int) -> None:
         until(lambda op=op: op.done, "the end")
         del op
         gc.collect()
-        assert leaks.new_fds(before) == []
+        assert left_open(before) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -139,7 +139,7 @@ def test_the_machine_is_closed_while_it_is_on_its_way(lab: Lab, kernel: str, nam
         machine.close()
         del op
         gc.collect()
-    assert leaks.new_fds(before) == []
+    assert left_open(before) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -188,7 +188,7 @@ def test_connections_of_an_iterator_nobody_took(lab: Lab, face: str, how: str) -
     until(lambda: strand.done, "the end")
     strand = None
     taken.pop().close()
-    until(lambda: (gc.collect(), leaks.new_fds(before))[1] == [], "closing what nobody took")
+    until(lambda: (gc.collect(), left_open(before))[1] == [], "closing what nobody took")
     for peer in peers:
         peer.settimeout(10)
         assert peer.recv(1) == b""  # closed, not leaked

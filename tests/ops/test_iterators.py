@@ -17,7 +17,7 @@ import pytest
 import ringmill
 from ops.lab import Lab, stream
 from ops.specimens import entries, specimen
-from ops.trying import Attempt, Iteration, silently, until
+from ops.trying import Attempt, Iteration, left_open, silently, until
 from ringmill.ops.entry import ENTRIES
 from support import faces, leaks
 
@@ -188,7 +188,7 @@ def test_break_half_way(lab: Lab, machine: Any, face: str, name: str) -> None:
     del item
     gc.collect()
     until(lambda: machine.stats()["ops_live"] == 0, "the end of the op")
-    assert leaks.new_fds(before) == []
+    assert left_open(before) == []
     assert machine.stats()["buffers_lent"] == 0
     if name == "accept_each":
         for peer in peers:

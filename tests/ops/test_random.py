@@ -15,7 +15,7 @@ import pytest
 import ringmill
 from ops.lab import Lab
 from ops.specimens import Scene, can_wait, entries, specimen
-from ops.trying import Attempt, started, until
+from ops.trying import Attempt, left_open, started, until
 from ringmill.errors import Cancelled
 from support import leaks
 
@@ -143,4 +143,4 @@ def test_random_programs(lab: Lab, machine: Any, seeds: range) -> None:
         stats = machine.stats()
         assert leaks.unrest(stats) == [], f"seed {seed}"
         assert stats["stale"] == 0, f"seed {seed}"
-        assert leaks.new_fds(before) == [], f"seed {seed}"
+        assert left_open(before) == [], f"seed {seed}"

@@ -13,7 +13,7 @@ from typing import Any
 import ringmill
 from ops.specimens import Scene
 from ringmill.ops.entry import ENTRIES
-from support import faces
+from support import faces, leaks
 
 # How often a turn is given to something that must happen: a worker thread on a busy machine may
 # be late, but never by this many sleeps. Reaching it fails the test, whatever the clock says.
@@ -124,6 +124,11 @@ class Attempt:
         assert self.strand.error is None or self.outcomes[0][0] == "error"
         (outcome,) = self.outcomes
         return outcome
+
+
+def left_open(before: dict[int, str]) -> list[str]:
+    """What is open now and was not before; not the soft kernel's own, opened at first need."""
+    return [what for what in leaks.new_fds(before) if "anon_inode:" not in what]
 
 
 def open_sockets() -> int:
