@@ -47,6 +47,7 @@ cdef class Driver:
     cdef rm_aux *aux_free
     cdef bytes spare               # a large bytes object to be filled again
     cdef uint32_t aux_out, holds   # blocks and buffers that ops hold
+    cdef uint32_t cancels_again    # timers that will repeat a cancel, if need be
     cdef uint64_t stale            # CQEs of ops that were gone: shown in stats()
     cdef int make_room(self, rm_ring *ring) except -1
     cdef rm_ring *open_beside(self) except NULL

@@ -13,11 +13,14 @@ from libc.stdint cimport int64_t, uint64_t
 
 from ringmill.core.balance cimport Adaptive
 from ringmill.core.buffers cimport Group, open_group
+from ringmill.core.cancel cimport cancel_answered
 from ringmill.core.driver cimport (
     Driver, driver_free, driver_init, here, here_or_none, queue_pop, set_here,
 )
 from ringmill.core.kernel cimport close_ring, forget_ring, open_ring, open_soft, ring_is_soft
-from ringmill.core.op cimport forget_value, op_cancel_all, op_cqe, op_release_all
+from ringmill.core.op cimport (
+    TO_BESIDE, TO_CANCEL, TO_NOBODY, TO_WAKE, forget_value, op_cancel_all, op_cqe, op_release_all,
+)
 from ringmill.core.pace cimport pace_looked, pace_new, pace_reached, pace_slept
 from ringmill.core.ring cimport *
 from ringmill.core.spin cimport spin_or_sleep
@@ -54,12 +57,6 @@ cdef enum:
     GROUP_COUNT = 128       # buffers of 16 KiB: 2 MiB of address space, used as data comes
     GROUP_SIZE = 16384
     DRAIN_NS = 1_000_000_000  # for ops to end at close; the kernel is not asked politely then
-
-# user_data below 2**32 belongs to no op (generations begin at 1).
-cdef enum:
-    TO_NOBODY = 0           # answers to cancels
-    TO_WAKE = 1             # the wake-up pipe is readable
-    TO_BESIDE = 2           # the soft ring beside has something
 
 cdef object machines = weakref.WeakSet()
 
@@ -163,6 +160,8 @@ cdef int machine_reap(Machine self, rm_ring *ring, unsigned most) except -1:
         for i in range(n):
             if cqes[i].user_data >> 32:
                 op_cqe(self, cqes[i].user_data, cqes[i].res, cqes[i].flags)
+            elif cqes[i].user_data >= TO_CANCEL:
+                cancel_answered(self, self.timers, cqes[i].user_data - TO_CANCEL, cqes[i].res)
             elif cqes[i].user_data != TO_NOBODY:
                 machine_event(self, cqes[i].user_data)
     finally:
@@ -373,7 +372,7 @@ cdef class Machine(Driver):
             "buffers_starved": (self.group.starved if self.group is not None else 0)
             + (self.group_beside.starved if self.group_beside is not None else 0),
             "strands": len(self.strands), "ready": runnable(self),
-            "timers": self.timers.count, "enters": self.ring.enters,
+            "timers": self.timers.count - self.cancels_again, "enters": self.ring.enters,
             "submitted": self.ring.submitted, "reaped": self.ring.reaped,
             "beside_enters": self.beside.enters if self.beside != NULL else 0,
             "beside_submitted": self.beside.submitted if self.beside != NULL else 0,
@@ -447,6 +446,8 @@ cdef int machine_drain(Machine self) except -1:
             machine_reap(self, self.beside, REAP_MAX)
         rm_enter(&self.ring, 1, DRAIN_NS // 100)
         machine_reap(self, &self.ring, REAP_MAX)
+        if self.timers.next_ns() >= 0:
+            self.timers.expire(now_ns())  # cancels that missed are asked again
     return 0
 
 

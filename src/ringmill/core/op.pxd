@@ -36,6 +36,13 @@ cdef enum Result:
     R_WOKEN
     R_VALUE
 
+# user_data below 2**32 belongs to no op (generations begin at 1).
+cdef enum:
+    TO_NOBODY = 0
+    TO_WAKE = 1        # the wake-up pipe is readable
+    TO_BESIDE = 2      # the soft ring beside has something
+    TO_CANCEL = 16     # … plus a slot: the answer to a cancel of its op
+
 cdef class Op:
     cdef Driver driver
     cdef Waiter waiter
@@ -49,7 +56,7 @@ cdef class Op:
     cdef uint32_t slot, generation, sq_place
     cdef int res
     cdef uint32_t flags
-    cdef uint8_t kernel, program, kind, opcode
+    cdef uint8_t kernel, program, kind, opcode, cancels_missed
     cdef Views views               # several buffers, held until the last CQE
     cdef bint holds_view, cancel_asked, neutral, shielded
 
@@ -61,6 +68,7 @@ cdef io_uring_sqe *op_push(Op op, unsigned opcode, int fd) except NULL
 cdef io_uring_sqe *op_push_on(Op op, rm_ring *ring, unsigned opcode, int fd) except NULL
 cdef int op_attach(Op op, Waiter waiter) except -1
 cdef bint op_request_cancel(Op op) except -1
+cdef int op_push_cancel(Op op) except -1
 cdef void op_complete(Op op, int res, uint32_t flags) noexcept
 cdef void op_complete_value(Op op, object value, object error) noexcept
 cdef object op_take(Op op)

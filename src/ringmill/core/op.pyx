@@ -312,7 +312,7 @@ cdef bint op_request_cancel(Op op) except -1:
     elif op_is_queued(op):
         neutralize(op)
     else:
-        push_cancel(op)
+        op_push_cancel(op)
     return True
 
 
@@ -345,13 +345,13 @@ cdef void neutralize(Op op) noexcept:
     op.neutral = True
 
 
-cdef int push_cancel(Op op) except -1:
+cdef int op_push_cancel(Op op) except -1:
     cdef io_uring_sqe *sqe
     if rm_sq_room(op.ring) == 0:
         op.driver.make_room(op.ring)
         if op.kernel == K_DONE:
             return 0
-    sqe = rm_push(op.ring, IORING_OP_ASYNC_CANCEL, -1, 0)
+    sqe = rm_push(op.ring, IORING_OP_ASYNC_CANCEL, -1, TO_CANCEL + op.slot)
     sqe.addr = <uint64_t>op.generation << 32 | op.slot
     return 0
 

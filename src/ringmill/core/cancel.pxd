@@ -1,0 +1,7 @@
+"""Cancels that missed; declarations only."""
+from libc.stdint cimport uint32_t
+
+from ringmill.core.driver cimport Driver
+from ringmill.core.timers cimport Timers
+
+cdef int cancel_answered(Driver driver, Timers timers, uint32_t slot, int res) except -1

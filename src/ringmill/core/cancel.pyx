@@ -1,0 +1,49 @@
+"""Cancels that missed are asked again.
+
+ASYNC_CANCEL answers ENOENT for a request that is on its way from one list of the kernel to
+another (its poll has fired, or it goes to a worker), and the request may then block for ever. So
+a cancel is repeated, after 1 ms and then ever later, for as long as its op lives.
+
+Knows slots and timers; does not know who asked.
+"""
+from libc.stdint cimport int64_t, uint32_t
+
+from ringmill.core.driver cimport Driver
+from ringmill.core.op cimport Op, op_push_cancel
+from ringmill.core.timers cimport Timer, Timers, now_ns
+
+cdef enum:
+    AGAIN_NS = 1_000_000  # the first repetition; doubled each time,
+    DOUBLED_MAX = 7       # up to 128 ms: a disk that hangs is not asked all the time
+
+
+cdef class Again(Timer):
+    """Asks once more, if the op is still the one that was meant."""
+    cdef Driver driver
+    cdef uint32_t slot, generation
+
+    cdef void expire(self) noexcept:
+        self.driver.cancels_again -= 1
+        if not self.driver.dead and self.driver.slots[self.slot].generation == self.generation:
+            if self.driver.slots[self.slot].op != NULL:
+                op_push_cancel(<Op>self.driver.slots[self.slot].op)
+
+
+cdef int cancel_answered(Driver driver, Timers timers, uint32_t slot, int res) except -1:
+    """What became of a cancel for the op in `slot`: found (0), or perhaps not."""
+    cdef Op op
+    cdef Again again
+    if res >= 0 or slot >= driver.slots_size or driver.slots[slot].op == NULL:
+        return 0
+    op = <Op>driver.slots[slot].op
+    if not op.cancel_asked:
+        return 0  # the slot belongs to a later op
+    again = Again.__new__(Again)
+    again.driver = driver
+    again.slot = slot
+    again.generation = op.generation
+    driver.cancels_again += 1
+    timers.add(again, now_ns() + (<int64_t>AGAIN_NS << op.cancels_missed))
+    if op.cancels_missed < DOUBLED_MAX:
+        op.cancels_missed += 1
+    return 0
