@@ -5,3 +5,5 @@ from ringmill.core.driver cimport Driver
 from ringmill.core.timers cimport Timers
 
 cdef int cancel_answered(Driver driver, Timers timers, uint32_t slot, int res) except -1
+cdef int op_cancel_all(Driver driver) except -1
+cdef int op_release_all(Driver driver) except -1

@@ -1,4 +1,4 @@
-"""Cancels that missed are asked again.
+"""Cancels that missed are asked again; and the end of all ops of a machine.
 
 ASYNC_CANCEL answers ENOENT for a request that is on its way from one list of the kernel to
 another (its poll has fired, or it goes to a worker), and the request may then block for ever. So
@@ -8,9 +8,13 @@ Knows slots and timers; does not know who asked.
 """
 from libc.stdint cimport int64_t, uint32_t
 
-from ringmill.core.driver cimport Driver
-from ringmill.core.op cimport Op, op_push_cancel
+from ringmill.core.driver cimport Driver, Handler
+from ringmill.core.op cimport Op, op_complete, op_push_cancel, op_request_cancel
 from ringmill.core.timers cimport Timer, Timers, now_ns
+
+cdef extern from "errno.h":
+    enum:
+        ECANCELED
 
 cdef enum:
     AGAIN_NS = 1_000_000  # the first repetition; doubled each time,
@@ -46,4 +50,27 @@ cdef int cancel_answered(Driver driver, Timers timers, uint32_t slot, int res) e
     timers.add(again, now_ns() + (<int64_t>AGAIN_NS << op.cancels_missed))
     if op.cancels_missed < DOUBLED_MAX:
         op.cancels_missed += 1
+    return 0
+
+
+cdef int op_cancel_all(Driver driver) except -1:
+    cdef uint32_t i
+    for i in range(driver.slots_size):
+        if driver.slots[i].op != NULL:
+            op_request_cancel(<Op>driver.slots[i].op)
+    return 0
+
+
+cdef int op_release_all(Driver driver) except -1:
+    """The ring is closed: no CQE will come any more. End every op that is still alive."""
+    cdef uint32_t i
+    cdef Op op
+    cdef Handler handler
+    for i in range(driver.slots_size):
+        if driver.slots[i].op != NULL:
+            op = <Op>driver.slots[i].op
+            handler = op.handler
+            if handler is not None:
+                handler.on_cqe(op, -ECANCELED, 0)
+            op_complete(op, -ECANCELED, 0)
     return 0

@@ -13,14 +13,12 @@ from libc.stdint cimport int64_t, uint64_t
 
 from ringmill.core.balance cimport Adaptive
 from ringmill.core.buffers cimport Group, open_group
-from ringmill.core.cancel cimport cancel_answered
+from ringmill.core.cancel cimport cancel_answered, op_cancel_all, op_release_all
 from ringmill.core.driver cimport (
     Driver, driver_free, driver_init, here, here_or_none, queue_pop, set_here,
 )
 from ringmill.core.kernel cimport close_ring, forget_ring, open_ring, open_soft, ring_is_soft
-from ringmill.core.op cimport (
-    TO_BESIDE, TO_CANCEL, TO_NOBODY, TO_WAKE, forget_value, op_cancel_all, op_cqe, op_release_all,
-)
+from ringmill.core.op cimport TO_BESIDE, TO_CANCEL, TO_NOBODY, TO_WAKE, forget_value, op_cqe
 from ringmill.core.pace cimport pace_looked, pace_new, pace_reached, pace_slept
 from ringmill.core.ring cimport *
 from ringmill.core.spin cimport spin_or_sleep

@@ -73,8 +73,6 @@ cdef void op_complete(Op op, int res, uint32_t flags) noexcept
 cdef void op_complete_value(Op op, object value, object error) noexcept
 cdef object op_take(Op op)
 cdef void op_cqe(Driver driver, uint64_t user_data, int res, uint32_t flags) noexcept
-cdef int op_release_all(Driver driver) except -1
-cdef int op_cancel_all(Driver driver) except -1
 cdef io_uring_sqe *op_push_again(Op op, unsigned opcode, int fd) except NULL
 
 cdef void drop_aux(Op op) noexcept

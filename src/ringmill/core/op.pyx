@@ -15,7 +15,7 @@ from libc.string cimport memset
 from posix.unistd cimport close as posix_close
 
 from ringmill.core.driver cimport (
-    SLOT_NONE, Driver, Waiter, aux_give, check_thread, here, rm_slot, slots_grow,
+    SLOT_NONE, Driver, Handler, Waiter, aux_give, check_thread, here, rm_slot, slots_grow,
 )
 from ringmill.core.results cimport accepted, data_taken, message_of, socket_from, stat_of, waitid_of
 from ringmill.core.ring cimport (
@@ -169,8 +169,9 @@ cdef void op_cqe(Driver driver, uint64_t user_data, int res, uint32_t flags) noe
         driver.stale += 1
         return
     cdef Op op = <Op>driver.slots[slot].op
-    if op.handler is not None:
-        if op.handler.on_cqe(op, res, flags):
+    cdef Handler handler = op.handler  # held: it may let go of the op, which is what holds it
+    if handler is not None:
+        if handler.on_cqe(op, res, flags):
             op_complete(op, res, flags)
     elif not flags & IORING_CQE_F_MORE:
         op_complete(op, res, flags)
@@ -293,9 +294,10 @@ cdef object op_raise(Op op):
 
 cdef void op_undo(Op op) noexcept:
     """Nobody takes this result: leave the world as if it had not come."""
+    cdef Handler handler = op.handler
     op.program = P_ABANDONED
-    if op.handler is not None:
-        op.handler.undo(op)
+    if handler is not None:
+        handler.undo(op)
     elif op.res >= 0 and (op.kind == R_FD or op.kind == R_ACCEPT or op.kind == R_SOCKET):
         posix_close(op.res)
 
@@ -317,9 +319,10 @@ cdef bint op_request_cancel(Op op) except -1:
 
 
 cdef void cancel_local(Op op) noexcept:
+    cdef Handler handler = op.handler
     op.res = -ECANCELED
-    if op.handler is not None:
-        op.handler.cancelled(op)
+    if handler is not None:
+        handler.cancelled(op)
     op_complete_value(op, None, None)
 
 
@@ -353,27 +356,6 @@ cdef int op_push_cancel(Op op) except -1:
             return 0
     sqe = rm_push(op.ring, IORING_OP_ASYNC_CANCEL, -1, TO_CANCEL + op.slot)
     sqe.addr = <uint64_t>op.generation << 32 | op.slot
-    return 0
-
-
-cdef int op_cancel_all(Driver driver) except -1:
-    cdef uint32_t i
-    for i in range(driver.slots_size):
-        if driver.slots[i].op != NULL:
-            op_request_cancel(<Op>driver.slots[i].op)
-    return 0
-
-
-cdef int op_release_all(Driver driver) except -1:
-    """The ring is closed: no CQE will come any more. End every op that is still alive."""
-    cdef uint32_t i
-    cdef Op op
-    for i in range(driver.slots_size):
-        if driver.slots[i].op != NULL:
-            op = <Op>driver.slots[i].op
-            if op.handler is not None:
-                op.handler.on_cqe(op, -ECANCELED, 0)
-            op_complete(op, -ECANCELED, 0)
     return 0
 
 
