@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 
 SRC = Path(__file__).resolve().parents[2]
 if __package__ is None or __package__ == "":
-    # Run as a script: the package itself may not be built, so only its folders are made known.
+    # Run as a script: the package itself may not be built, so only its folders are made known,
+    # and no import hook of a development install may offer another tree's modules instead.
     import types
+    from importlib.machinery import PathFinder
 
+    sys.meta_path.insert(0, PathFinder)
     for name, folder in (("ringmill", "ringmill"), ("ringmill.ops", "ringmill/ops")):
         module = types.ModuleType(name)
         module.__path__ = [str(SRC / folder)]
