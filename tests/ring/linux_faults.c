@@ -67,12 +67,8 @@ static void look_into_sq(const struct io_uring_params *params, int fd, unsigned 
     size_t sqes_size = params->sq_entries * sizeof(struct io_uring_sqe);
     char *sq = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, IORING_OFF_SQ_RING);
     struct io_uring_sqe *sqes = mmap(NULL, sqes_size, PROT_READ, MAP_SHARED, fd, IORING_OFF_SQES);
-    if (sq == MAP_FAILED || (void *)sqes == MAP_FAILED) { /* seen under load: EINVAL */
-        if (sq != MAP_FAILED) munmap(sq, size);
-        if ((void *)sqes != MAP_FAILED) munmap(sqes, sqes_size);
-        perror("a ring that could not be looked into");
-        return;
-    }
+    if (sq == MAP_FAILED || (void *)sqes == MAP_FAILED) perror("mmap of a ring");
+    CHECK(sq != MAP_FAILED && (void *)sqes != MAP_FAILED);
     unsigned head = *(unsigned *)(sq + params->sq_off.head);
     for (unsigned i = 0; i < submit; i++)
         kernel.opcodes |= UINT64_C(1) << sqes[(head + i) & (params->sq_entries - 1)].opcode;
