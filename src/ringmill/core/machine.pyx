@@ -383,10 +383,6 @@ cdef class Machine(Driver):
     def closed(self):
         return self.dead
 
-    def has_opcode(self, unsigned opcode):
-        """Whether the chosen kernel itself executes `opcode`."""
-        return opcode < RM_OPCODES and rm_has_op(&self.ring, opcode)
-
     def facts(self):
         """What the ring was found to have: setup flags, features, opcodes, behaviours."""
         return {"setup_flags": self.ring.setup_flags, "features": self.ring.features,
