@@ -73,7 +73,8 @@ def machine(kernel: str) -> Iterator[object]:
 
 @pytest.fixture(autouse=True)
 def _nothing_left() -> Iterator[None]:
-    """No test leaves a descriptor open or an op alive, with or without a machine of its own."""
+    """No test leaves a descriptor open or an op alive, with or without a machine of its own; and
+    none closes what is not its own."""
     before = leaks.open_fds()
     yield
     alive = []
@@ -82,5 +83,7 @@ def _nothing_left() -> Iterator[None]:
         alive = leaks.settled(lambda: leaks.unrest(machine.stats()))
         machine.close()
     left = leaks.settled(lambda: leaks.new_fds(before))
+    lost = leaks.lost_fds(before)
+    assert not lost, f"the test closed what it had not opened: {', '.join(lost)}"
     assert not alive, f"the test left this thread's machine with {', '.join(alive)}"
     assert not left, f"the test left open: {', '.join(left)}"

@@ -130,6 +130,22 @@ def test_close_ends_who_waits(lab: Lab, face: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EACH)
+@pytest.mark.usefixtures("machine")
+def test_closed_before_the_kernel_hears_of_it(lab: Lab, name: str) -> None:
+    """The NOP that stands in for it succeeds with 0: that is no result, and no descriptor."""
+    positional, _ = specimen(name).blocks(lab).passed(ENTRIES[name])
+    before = leaks.open_fds()
+    assert 0 in before, "a process of this suite has a stdin"
+    each = getattr(ringmill.aio, name)(*positional)
+    asked = anext(each)
+    each.close()
+    with pytest.raises(StopAsyncIteration):
+        ringmill.wait(asked)
+    ringmill.sleep(0)
+    assert leaks.lost_fds(before) == []
+
+
+@pytest.mark.parametrize("name", EACH)
 def test_made_and_never_used(lab: Lab, machine: Any, face: str, name: str) -> None:
     scene = specimen(name).works(lab)
     positional, _ = scene.passed(ENTRIES[name])

@@ -34,6 +34,12 @@ def new_fds(before: dict[int, str]) -> list[str]:
     return [f"{fd} -> {what}" for fd, what in sorted(open_fds().items()) if before.get(fd) != what]
 
 
+def lost_fds(before: dict[int, str]) -> list[str]:
+    """What was open before and is not now, in words: a close of what was somebody else's."""
+    now = open_fds()
+    return [f"{fd} -> {what}" for fd, what in sorted(before.items()) if fd not in now]
+
+
 def unrest(stats: Any) -> list[str]:
     """The counters that should be zero and are not, in words."""
     return [f"{name} = {stats[name]}" for name in AT_REST if stats[name] != 0]

@@ -170,6 +170,8 @@ cdef void op_cqe(Driver driver, uint64_t user_data, int res, uint32_t flags) noe
         return
     cdef Op op = <Op>driver.slots[slot].op
     cdef Handler handler = op.handler  # held: it may let go of the op, which is what holds it
+    if op.neutral:
+        res = -ECANCELED  # the NOP in its place has succeeded, the op has not
     if handler is not None:
         if handler.on_cqe(op, res, flags):
             op_complete(op, res, flags)
@@ -187,7 +189,7 @@ cdef void op_complete(Op op, int res, uint32_t flags) noexcept:
     cdef Waiter waiter
     rm_assert(op.kernel == K_QUEUED or op.kernel == K_IN_FLIGHT)
     op.kernel = K_DONE
-    op.res = -ECANCELED if op.neutral or (op.cancel_asked and is_interrupt(res)) else res
+    op.res = -ECANCELED if op.cancel_asked and is_interrupt(res) else res
     op.flags = flags
     slot_give(op)
     if op.holds_view:
