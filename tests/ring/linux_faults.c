@@ -28,8 +28,9 @@ static struct {
     uint64_t registered;                /* bit per register opcode */
 } kernel;
 
-/* The rings that exist, for a look into their SQs. */
+/* The rings that exist, for a look into their SQs. Where stdin is closed a ring may be fd 0. */
 static struct {
+    bool used;
     int fd;
     struct io_uring_params params;
 } rings[RINGS_MAX];
@@ -54,8 +55,9 @@ static long fake_setup(const long arg[6]) {
     if (fd < 0) return fd;
     params->features &= ~kernel.features_lost;
     unsigned i = 0;
-    while (i < RINGS_MAX && rings[i].fd > 0 && rings[i].fd != fd) i++;
+    while (i < RINGS_MAX && rings[i].used && rings[i].fd != fd) i++;
     CHECK(i < RINGS_MAX);
+    rings[i].used = true;
     rings[i].fd = (int)fd;
     rings[i].params = *params;
     return fd;
@@ -83,7 +85,8 @@ static long fake_enter(const long arg[6]) {
         return fail(kernel.enter_error);
     }
     for (unsigned i = 0; i < RINGS_MAX && !(arg[3] & IORING_ENTER_REGISTERED_RING); i++)
-        if (rings[i].fd == arg[0]) look_into_sq(&rings[i].params, rings[i].fd, (unsigned)arg[1]);
+        if (rings[i].used && rings[i].fd == arg[0])
+            look_into_sq(&rings[i].params, rings[i].fd, (unsigned)arg[1]);
     return real_syscall(__NR_io_uring_enter, arg);
 }
 
