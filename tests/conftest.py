@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -22,6 +23,11 @@ pytest_plugins = ["pytester", "support.req_report"]
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+# A shell that starts a job in the background has it ignore Ctrl-C, and its children as well; what
+# the suite asks of programs that are interrupted must not depend on who started it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 KERNELS = ("linux", "soft")
 
