@@ -58,7 +58,7 @@ cdef int set_here(Driver driver) except -1
 cdef int check_thread(Driver driver) except -1
 
 cdef int ready_push(Driver driver, Waiter waiter) except -1
-cdef object queue_pop(rm_queue *queue)
+cdef Waiter queue_pop(rm_queue *queue)
 cdef int driver_init(Driver driver, uint32_t ops_max) except -1
 cdef void driver_free(Driver driver) noexcept
 cdef int slots_grow(Driver driver) except -1

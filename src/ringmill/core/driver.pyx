@@ -226,7 +226,7 @@ cdef int ready_push(Driver driver, Waiter waiter) except -1:
     return 0
 
 
-cdef object queue_pop(rm_queue *queue):
+cdef Waiter queue_pop(rm_queue *queue):
     """The next Waiter; the caller has made sure that there is one."""
     cdef PyObject *item = queue.items[queue.head & queue.mask]
     cdef Waiter waiter = <Waiter>item

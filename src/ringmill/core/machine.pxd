@@ -31,7 +31,7 @@ cdef class Machine(Driver):
     cdef rm_spin spin
     cdef uint64_t waits
 
-cdef object machine_next(Machine machine)
+cdef Waiter machine_next(Machine machine)
 cdef int machine_look(Machine machine) except -1
 cdef Group machine_group(Machine machine, rm_ring *ring)
 cdef Machine machine_here()

@@ -65,7 +65,7 @@ cdef Machine machine_here():
 
 # ── hot path: who is next ───────────────────────────────────────────────────────────────────
 
-cdef object machine_next(Machine self):
+cdef Waiter machine_next(Machine self):
     """The next Waiter to run; turns as often as it takes until there is one.
 
     Whom I/O or a timer woke runs first: they are few (a look takes in at most REAP_MAX), and

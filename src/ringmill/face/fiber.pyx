@@ -119,30 +119,35 @@ cdef int fiber_suspend(Machine machine, Fiber me) except -1:
     cdef Waiter waiter
     while True:
         waiter = machine_next(machine)
+        if not isinstance(waiter, Fiber):
+            waiter = run_inline(machine, waiter, me)
         if waiter is me:
             machine.current = me
             return 0
-        if isinstance(waiter, Fiber):
+        if waiter is not None:
             machine.current = waiter
             waiter = None  # while we are away, nobody is kept alive by our stack
             fiber_switch(machine, me)
             return 0  # whoever switched here has taken us from the runqueue
-        run_inline(machine, waiter, me)
 
 
-cdef int run_inline(Machine machine, Waiter waiter, Waiter me) except -1:
-    """A task's step or a callback runs on whatever stack is at hand.
+cdef Waiter run_inline(Machine machine, Waiter waiter, Waiter me):
+    """Run task steps and callbacks on whatever stack is at hand, until a fiber is next: that
+    fiber, or None when the machine has ended.
 
     Not within the `except` block of who waits there: the error handled is each one's own.
     """
     cdef PyObject *handled = put_handled_away()
-    machine.current = waiter
     try:
-        waiter.run()
+        while waiter is not None and not isinstance(waiter, Fiber):
+            machine.current = waiter
+            waiter.run()
+            machine.current = me
+            waiter = None if machine.dead else machine_next(machine)
     finally:
         machine.current = me
         take_handled_back(handled)
-    return 0
+    return waiter
 
 
 cdef inline bint nobody_may_wait(Machine machine) noexcept:
@@ -261,7 +266,8 @@ cdef Fiber fiber_next(Machine machine, Fibers fibers, PyObject *mine):
     while not machine.dead:
         waiter = machine_next(machine)
         if not isinstance(waiter, Fiber):
-            run_inline(machine, waiter, None)
+            waiter = run_inline(machine, waiter, None)
+        if waiter is None:
             continue
         machine.current = waiter
         other = (<Fiber>waiter).greenlet

@@ -53,29 +53,26 @@ cdef class Task(Strand):
 
     cdef int run(self) except -1:
         """One step: from where it waits to where it waits next."""
-        cdef object error = None
-        cdef bint begun = self.waiting is not None
-        if begun or self.must_raise:
-            try:
-                if begun:
-                    self.woken()
-                else:
-                    self.raise_pending()
-            except BaseException as caught:
-                error = caught
+        cdef PyObject *out = NULL
+        cdef PySendResult sent
+        cdef object error
+        if self.must_raise and (error := task_error(self)) is not None:
+            return task_throw(self, error)
+        self.waiting = None
         PyContext_Enter(self.context)
-        try:
-            awaited = task_send(self) if error is None else self.coroutine.throw(error)
-        except StopIteration as stop:
-            task_end(self, stop.value, None)
-        except BaseException as caught:
-            task_end(self, None, caught)
-        else:
-            if not self.ended:
-                task_wait(self, awaited)
-        finally:
-            PyContext_Exit(self.context)
-        return 0
+        sent = PyIter_Send(<PyObject *>self.coroutine, <PyObject *>None, &out)
+        PyContext_Exit(self.context)  # raises nothing: the context is the one we entered
+        if sent == PYGEN_ERROR:
+            return task_failed(self)
+        answer = <object>out
+        Py_DECREF(answer)
+        if sent == PYGEN_RETURN:
+            return task_end(self, answer, None)
+        if self.ended:
+            return 0
+        if answer is None:
+            return ready_push(self.driver, self)
+        return task_wait(self, answer)
 
     def join(self):
         """Wait, in a fiber, for its end; return what it returned, raise what it raised."""
@@ -87,24 +84,9 @@ cdef class Task(Strand):
         return f"<Task {self.name} {state}>"
 
 
-cdef object task_send(Task self):
-    cdef PyObject *result = NULL
-    cdef PySendResult sent = PyIter_Send(<PyObject *>self.coroutine, <PyObject *>None, &result)
-    if sent == PYGEN_ERROR:
-        raise_set()
-    value = <object>result
-    Py_DECREF(value)
-    if sent == PYGEN_RETURN:
-        task_end(self, value, None)
-        return None
-    return value
-
-
 cdef int task_wait(Task self, object awaited) except -1:
     """The coroutine waits for `awaited`."""
     cdef Op op
-    if awaited is None:
-        return ready_push(self.driver, self)
     try:
         if not isinstance(awaited, Op):
             raise RuntimeError(f"{awaited!r} was awaited; outside asyncio only ops can be")
@@ -119,6 +101,43 @@ cdef int task_wait(Task self, object awaited) except -1:
     if self.must_raise:
         op_request_cancel(op)
     return 0
+
+
+cdef object task_error(Task self):
+    """What a cancel that was asked for raises here, or None: what it waited for came first."""
+    try:
+        if self.waiting is not None:
+            self.woken()
+        else:
+            self.raise_pending()
+    except BaseException as error:
+        return error
+    return None
+
+
+cdef int task_throw(Task self, object error) except -1:
+    """A step that begins with an error, raised where the coroutine waits."""
+    cdef object answer
+    PyContext_Enter(self.context)
+    try:
+        answer = self.coroutine.throw(error)
+    except StopIteration as stop:
+        return task_end(self, stop.value, None)
+    except BaseException as caught:
+        return task_end(self, None, caught)
+    finally:
+        PyContext_Exit(self.context)
+    if self.ended:
+        return 0
+    return ready_push(self.driver, self) if answer is None else task_wait(self, answer)
+
+
+cdef int task_failed(Task self) except -1:
+    """The step ended with an error, which is set."""
+    try:
+        raise_set()
+    except BaseException as error:
+        return task_end(self, None, error)
 
 
 cdef int task_end(Task self, object value, object error) except -1:
