@@ -17,7 +17,7 @@ from ringmill.core.buffers cimport Starver
 from ringmill.core.machine cimport Machine, machine_group
 from ringmill.core.driver cimport check_thread, here, here_or_none
 from ringmill.core.op cimport (
-    R_ACCEPT, R_DATA, Op, op_complete_value, op_detached, op_local, op_new, op_push_on,
+    K_DONE, R_ACCEPT, R_DATA, Op, op_complete_value, op_detached, op_local, op_new, op_push_on,
     op_request_cancel,
 )
 from ringmill.core.results cimport socket_from
@@ -260,6 +260,7 @@ cdef int shots_answer_end(Shots self, Op op) except -1:
         op_complete_value(op, None, OSError(error, os.strerror(error)))
     else:
         op_complete_value(op, None, StopAsyncIteration())
+    op.keep = None  # done: it needs the iterator no longer
     return 0
 
 
@@ -269,8 +270,9 @@ cdef int shot_answer(Shots self, Op op, rm_shot shot) except -1:
         value = shot_value(self, shot)
     except Exception as error:  # out of memory: the waiter is told, the loop of CQEs goes on
         op_complete_value(op, None, error)
-        return 0
-    op_complete_value(op, value, None)
+    else:
+        op_complete_value(op, value, None)
+    op.keep = None  # done: it needs the iterator no longer
     return 0
 
 
@@ -343,7 +345,8 @@ cdef class Each:
         cdef Op op
         check_thread(self.shots.driver)
         op = self.shots.next_op()
-        op.keep = self  # anext(aiter(accept_each(…))): nobody else may hold the iterator
+        if op.kernel != K_DONE:
+            op.keep = self  # anext(aiter(accept_each(…))): nobody else may hold the iterator
         return op
 
     def close(self):

@@ -15,11 +15,14 @@ cdef class Fibers:
     cdef bint base_parked          # it is suspended by us, so it may begin greenlets for others
     cdef Fiber to_begin            # asked of the base
     cdef object fatal              # the machine cannot go on: raised in the base
+    cdef object asyncgens          # asynchronous generators that coroutines have begun
+    cdef bint tracks               # … are told to it: a coroutine has run
 
 cdef object wait(Op op)
 cdef EachCall each_call(Each each)
 cdef int fiber_block(Op op) except -1
 cdef int check_may_wait(Machine machine) except -1
+cdef int track_asyncgens(Machine machine) except -1
 cdef Strand strand_here(Machine machine)
 cdef Fiber fiber_here(Machine machine)
 cdef int fiber_suspend(Machine machine, Fiber me) except -1

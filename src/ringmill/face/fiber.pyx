@@ -20,6 +20,10 @@ from ringmill.core.machine cimport Machine, machine_ended, machine_here, machine
 from ringmill.core.driver cimport Waiter, check_thread, ready_push
 from ringmill.core.op cimport K_DONE, P_DETACHED, Op, op_attach, op_request_cancel, op_take
 from ringmill.core.strand cimport Strand
+from ringmill.face.capi cimport (
+    PYGEN_ERROR, PYGEN_RETURN, PyContext_CopyCurrent, PyContext_Enter, PyContext_Exit, PyIter_Send,
+    PySendResult, reraise,
+)
 
 import types
 
@@ -36,16 +40,6 @@ cdef extern from "greenlet.h":
     PyGreenlet *PyGreenlet_New(PyObject *run, PyGreenlet *parent) except NULL
     PyObject *PyGreenlet_Switch(PyGreenlet *greenlet, PyObject *args, PyObject *kwargs) except NULL
     int PyGreenlet_SetParent(PyGreenlet *greenlet, PyGreenlet *parent) except -1
-
-cdef extern from "Python.h":
-    ctypedef enum PySendResult:
-        PYGEN_RETURN
-        PYGEN_ERROR
-        PYGEN_NEXT
-    PySendResult PyIter_Send(PyObject *iterator, PyObject *value, PyObject **result)
-    int PyContext_Enter(object context) except -1
-    int PyContext_Exit(object context) except -1
-    object PyContext_CopyCurrent()
 
 cdef extern from *:
     """
@@ -330,6 +324,7 @@ cdef class Fibers:
         if self.base is not None:
             self.base.greenlet = None
             self.base = None
+        self.asyncgens.end()
 
 
 cdef Fiber fiber_adopt(Machine machine, object greenlet):
@@ -395,12 +390,22 @@ cdef int check_may_wait(Machine machine) except -1:
     return 0
 
 
+cdef int track_asyncgens(Machine machine) except -1:
+    """Coroutines run here: see that their asynchronous generators are closed."""
+    cdef Fibers fibers = <Fibers>machine.face
+    if not fibers.tracks:
+        fibers.tracks = True
+        fibers.asyncgens.track()
+    return 0
+
+
 cdef object drive(object coroutine):
     """Run a coroutine here and now, as part of this fiber: the call face of what is `async def`."""
     cdef Machine machine = machine_here()
     cdef PyObject *result = NULL
     cdef PySendResult sent
     error = None
+    track_asyncgens(machine)
     try:
         fiber_here(machine)
     except BaseException:
@@ -437,14 +442,6 @@ cdef int drive_wait(Machine machine, object awaited) except -1:
         ready_push(machine, me)
         return fiber_suspend(machine, me)
     raise RuntimeError(f"{awaited!r} was awaited; outside asyncio only ops can be")
-
-
-cdef extern from *:
-    """
-    /* An error is set by a C call that Cython cannot see; this lets it propagate. */
-    static inline int rm_reraise(void) { return -1; }
-    """
-    int reraise "rm_reraise"() except -1
 
 
 cdef class EachCall:

@@ -9,11 +9,15 @@ from ringmill.face.fiber cimport Fibers, fiber_here, wait
 from ringmill.face.spawn cimport spawn_strand
 
 from ringmill.errors import ClosedError, WouldBlock, WrongThread
+from ringmill.face.asyncgens import AsyncGens, close
+from ringmill.face.spawn import spawn
 
 
 def equip(machine):
     """Give a new machine this floor's state."""
-    (<Machine>machine).face = Fibers()
+    cdef Fibers fibers = Fibers()
+    fibers.asyncgens = AsyncGens(machine, spawn)
+    (<Machine>machine).face = fibers
 
 
 def machine_of_thread():
@@ -51,19 +55,36 @@ def run_to_end(machine, main, arguments):
 
 
 def end_strands(machine):
-    """Cancel every strand and wait until all have ended."""
+    """Cancel every strand and wait until all have ended; then close what generators they left."""
     cdef Machine self = machine
     cdef Strand strand
     if self.dead:
         return
-    while self.strands:
-        strands = list(self.strands)
-        for strand in strands:
-            strand.request_cancel()
-        for strand in strands:
-            if not strand.ended:
-                wait_quietly(strand)
+    while True:
+        while self.strands:
+            strands = list(self.strands)
+            for strand in strands:
+                strand.request_cancel()
+            wait_for_all(strands)
+        closing = [spawn_strand(self, close(each), (), {}) for each in generators_left(self)]
+        if not closing:
+            break
+        wait_for_all(closing)
     machine_look(self)  # what they cancelled on their way out is on its way, too
+
+
+cdef list generators_left(Machine self):
+    """Asynchronous generators that have begun and not ended."""
+    cdef Fibers fibers = <Fibers>self.face
+    return fibers.asyncgens.take()
+
+
+cdef int wait_for_all(list strands) except -1:
+    cdef Strand strand
+    for strand in strands:
+        if not strand.ended:
+            wait_quietly(strand)
+    return 0
 
 
 cdef int wait_quietly(Strand strand) except -1:

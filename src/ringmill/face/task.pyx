@@ -13,23 +13,11 @@ from ringmill.core.machine cimport Machine, machine_ended
 from ringmill.core.driver cimport check_thread, ready_push
 from ringmill.core.op cimport Op, op_attach, op_request_cancel
 from ringmill.core.strand cimport Strand
-from ringmill.face.fiber cimport wait
-
-cdef extern from "Python.h":
-    ctypedef enum PySendResult:
-        PYGEN_RETURN
-        PYGEN_ERROR
-        PYGEN_NEXT
-    PySendResult PyIter_Send(PyObject *iterator, PyObject *value, PyObject **result)
-    int PyContext_Enter(object context) except -1
-    int PyContext_Exit(object context) except -1
-    object PyContext_CopyCurrent()
-
-cdef extern from *:
-    """
-    static inline int rm_raise_set(void) { return -1; }
-    """
-    int raise_set "rm_raise_set"() except -1  # an error that PyIter_Send has set
+from ringmill.face.capi cimport (
+    PYGEN_ERROR, PYGEN_RETURN, PyContext_CopyCurrent, PyContext_Enter, PyContext_Exit, PyIter_Send,
+    PySendResult, reraise,
+)
+from ringmill.face.fiber cimport track_asyncgens, wait
 
 cdef extern from "slots.h":
     void rm_set_await(PyObject *type, void *next, void *send)
@@ -38,6 +26,7 @@ cdef extern from "slots.h":
 
 cdef Task task_new(Machine machine, object coroutine):
     cdef Task task = Task.__new__(Task)
+    track_asyncgens(machine)
     task.driver = machine
     task.coroutine = coroutine
     task.context = PyContext_CopyCurrent()
@@ -135,7 +124,7 @@ cdef int task_throw(Task self, object error) except -1:
 cdef int task_failed(Task self) except -1:
     """The step ended with an error, which is set."""
     try:
-        raise_set()
+        reraise()
     except BaseException as error:
         return task_end(self, None, error)
 
