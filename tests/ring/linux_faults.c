@@ -23,6 +23,8 @@ static struct {
     int enter_error;         /* answer to the next `enter_errors` enters */
     unsigned enter_errors;
     bool sqpoll_forbidden;
+    bool no_memory; /* for any ring */
+    unsigned naps;
     unsigned setups, enters, registers; /* calls so far */
     uint64_t opcodes;                   /* bit per opcode that was given to any ring */
     uint64_t registered;                /* bit per register opcode */
@@ -50,6 +52,7 @@ static long fake_setup(const long arg[6]) {
     struct io_uring_params *params = (struct io_uring_params *)arg[1];
     kernel.setups++;
     if (kernel.setup_known && params->flags & ~kernel.setup_known) return fail(EINVAL);
+    if (kernel.no_memory) return fail(ENOMEM);
     if (kernel.sqpoll_forbidden && params->flags & IORING_SETUP_SQPOLL) return fail(EPERM);
     long fd = real_syscall(__NR_io_uring_setup, arg);
     if (fd < 0) return fd;
@@ -107,6 +110,12 @@ long syscall(long number, ...) {
     if (number == __NR_io_uring_enter) return fake_enter(arg);
     if (number == __NR_io_uring_register) return fake_register(arg);
     return real_syscall(number, arg);
+}
+
+int nanosleep(const struct timespec *span, struct timespec *left) {
+    (void)span, (void)left;
+    kernel.naps++;
+    return 0;
 }
 
 /* ── cases ── */
@@ -222,6 +231,21 @@ static void a_masked_behaviour_takes_along_what_needs_it(void) {
     CHECK_EQUAL(ring.setup_flags & (DEFER | FLAG), 0);
     CHECK_EQUAL(ring.enter_flags, 0);
     check_works(&ring);
+    rm_close(&ring);
+}
+
+/* Earlier rings are waited for, but not again and again by a program that is refused for good. */
+static void no_memory_is_waited_for_once(void) {
+    struct rm_config config = check_config(1024, 4096);
+    struct rm_ring ring;
+    kernel.no_memory = true;
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQUAL(rm_open(&ring, &rm_linux, &config), -ENOMEM);
+        CHECK_EQUAL(kernel.naps, 3);
+    }
+    kernel.no_memory = false;
+    check_open(&ring, &config);
+    CHECK_EQUAL(ring.sq_entries, 1024);
     rm_close(&ring);
 }
 
@@ -439,6 +463,7 @@ static const struct check_case cases[] = {
     CASE(sqpoll_without_the_privilege_is_done_without),
     CASE(a_masked_opcode_is_never_given_to_a_ring),
     CASE(a_masked_behaviour_takes_along_what_needs_it),
+    CASE(no_memory_is_waited_for_once),
     CASE(no_buffer_rings_no_multishot_receive),
     CASE(answers_are_remembered),
     CASE(nothing_to_do_is_no_call),

@@ -24,6 +24,12 @@
 #define BURIALS_MAX 3
 #define BURIAL_MS 25
 
+/* Where waiting did not help, it is not tried again for so long: a program that is refused for good
+ * shall not nap each time it makes a machine. */
+#define HOPELESS_NS 1000000000
+
+static int64_t hopeless_until_ns; /* of all threads; a time missed costs one nap */
+
 /* How long the kernel's submitting thread spins before it sleeps. The kernel's own default is a
  * second; a machine that pauses for a tenth of one is idle, and should not burn a core. */
 #define SQPOLL_IDLE_MS 100
@@ -108,7 +114,8 @@ static int climb(const struct rm_config *config, struct io_uring_params *params)
     struct rm_config wish = *config;
     if (wish.cq_entries < wish.entries) wish.cq_entries = wish.entries; /* fewer is EINVAL */
     if (wish.masked_setup & IORING_SETUP_SQPOLL) wish.sqpoll = false;
-    for (unsigned rung = 0, burials = 0;;) {
+    bool hopeless = rm_now_ns() < __atomic_load_n(&hopeless_until_ns, __ATOMIC_RELAXED);
+    for (unsigned rung = 0, burials = hopeless ? BURIALS_MAX : 0;;) {
         memset(params, 0, sizeof *params);
         params->flags = rung_flags(rung, &wish);
         if (params->flags & IORING_SETUP_CQSIZE) params->cq_entries = wish.cq_entries;
@@ -127,6 +134,8 @@ static int climb(const struct rm_config *config, struct io_uring_params *params)
             wish.entries /= 2;
             wish.cq_entries /= 2;
         } else {
+            if (fd == -ENOMEM)
+                __atomic_store_n(&hopeless_until_ns, rm_now_ns() + HOPELESS_NS, __ATOMIC_RELAXED);
             return fd;
         }
     }
