@@ -45,7 +45,6 @@ cdef class Driver:
     cdef Waiter current            # who is running
     cdef bint dead                 # closed, or left behind by a fork
     cdef rm_aux *aux_free
-    cdef bytes spare               # a large bytes object to be filled again
     cdef uint32_t aux_out, holds   # blocks and buffers that ops hold
     cdef uint32_t cancels_again    # timers that will repeat a cancel, if need be
     cdef uint64_t stale            # CQEs of ops that were gone: shown in stats()

@@ -32,6 +32,9 @@ import weakref
 from ringmill.core import guard
 from ringmill.errors import ClosedError, RingmillError, WrongThread
 
+cdef extern from "heap.h":
+    void rm_heap_keep()
+
 cdef extern from "errno.h":
     enum:
         EAGAIN, EBUSY, EINTR, ETIME
@@ -307,6 +310,7 @@ cdef class Machine(Driver):
         self.pid = getpid()
         self.thread = PyThread_get_thread_ident()
         self.pending_max = max(1, self.balance.pending_max(self.ring.sq_entries))
+        rm_heap_keep()
         self.wake.open()
         machine_arm_wake(self)
         machine_looked(self)

@@ -233,9 +233,7 @@ cdef object op_take(Op op):
     if kind == R_COUNT or kind == R_FD:
         return res
     if kind == R_DATA:
-        value = op.value
-        op.value = None
-        return data_taken(op.driver, <bytes>value, res)
+        return op_take_data(op, res)
     if kind == R_VALUE:
         return op_take_value(op)
     if kind == R_NOTHING:
@@ -248,6 +246,13 @@ cdef void forget_value() noexcept:
 
 
 # ── the rest ────────────────────────────────────────────────────────────────────────────────
+
+cdef object op_take_data(Op op, int res):
+    cdef PyObject *data = <PyObject *>op.value
+    Py_INCREF(op.value)
+    op.value = None
+    return data_taken(data, res)
+
 
 cdef object op_take_value(Op op):
     cdef object value = op.value

@@ -1,10 +1,11 @@
 """C results as Python values; declarations only."""
+from cpython.object cimport PyObject
+
 from ringmill.core.aux cimport rm_aux
-from ringmill.core.driver cimport Driver
 
 cdef object stat_of(const rm_aux *aux)
 cdef object waitid_of(const rm_aux *aux)
 cdef object accepted(int fd, object listener, const rm_aux *aux)
 cdef object message_of(bytes data, int res, rm_aux *aux)
 cdef object socket_from(int fd, object like)
-cdef bytes data_taken(Driver driver, bytes data, Py_ssize_t size)
+cdef object data_taken(PyObject *data, Py_ssize_t size)

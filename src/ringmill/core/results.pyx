@@ -2,19 +2,22 @@
 
 Knows what the kernel wrote and what `os` and `socket` would return for it; knows no ops.
 """
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport (
+    PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE, _PyBytes_Resize,
+)
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF
 
 from ringmill.core.address cimport address_unpack
 from ringmill.core.aux cimport (
     CMSG_DATA, CMSG_FIRSTHDR, CMSG_LEN, CMSG_NXTHDR, cmsghdr, msghdr, rm_aux, statx_timestamp,
 )
-from ringmill.core.driver cimport Driver
 
 import os
 import socket as socket_module
 
 cdef enum:
-    SPARE_MAX = 1 << 20  # bytes of room kept for the next op, per machine
+    COPY_MAX = 4096  # bytes; to copy more costs more than to cut
 
 cdef object stat_result = os.stat_result
 cdef object waitid_result = os.waitid_result
@@ -25,18 +28,20 @@ cdef extern from "sys/sysmacros.h" nogil:
     unsigned long makedev(unsigned major, unsigned minor)
 
 
-cdef bytes data_taken(Driver driver, bytes data, Py_ssize_t size):
-    """The first `size` bytes of what the kernel filled.
+cdef object data_taken(PyObject *data, Py_ssize_t size):
+    """The first `size` bytes of what the kernel filled. Takes over `data`, the one reference.
 
-    Where little came into much room it is copied out, and the room kept for the next op: a
-    server that asks for 64 KiB and gets 64 bytes would make malloc grow and trim all the time.
+    A little is copied out, so that it does not sit where much room was; much is cut to size in
+    its place.
     """
-    cdef Py_ssize_t room = PyBytes_GET_SIZE(data)
-    if size == room:
-        return data
-    if room <= SPARE_MAX:
-        driver.spare = data
-    return PyBytes_FromStringAndSize(PyBytes_AS_STRING(data), size)
+    cdef Py_ssize_t room = PyBytes_GET_SIZE(<object>data)
+    if COPY_MAX < size < room:
+        _PyBytes_Resize(&data, size)
+    result = <object>data
+    Py_DECREF(result)
+    if size <= COPY_MAX and size < room:
+        return PyBytes_FromStringAndSize(PyBytes_AS_STRING(result), size)
+    return result
 
 
 cdef inline object seconds(const statx_timestamp *t):

@@ -104,12 +104,6 @@ cdef Py_ssize_t size_of(object n) except -1:
 cdef unsigned fresh_bytes(Op op, object n) except? 0:
     """Make the bytes object that the kernel fills."""
     cdef Py_ssize_t size = size_of(n)
-    cdef bytes spare = op.driver.spare
-    if spare is not None and PyBytes_GET_SIZE(spare) == size:
-        op.driver.spare = None
-        if Py_REFCNT(spare) == 2:  # ours and the op's: nobody else has seen it
-            op.value = spare
-            return <unsigned>size
     op.value = PyBytes_FromStringAndSize(NULL, size)
     return <unsigned>size
 
