@@ -4,7 +4,7 @@ Functions whose name ends in `_op` are the awaitable face; ringmill/aio.py gives
 public names. Knows fibers and tasks; does not know ops by name.
 """
 from ringmill.core.machine cimport Machine, machine_here
-from ringmill.core.driver cimport check_thread, ready_push
+from ringmill.core.driver cimport Waiter, check_thread, here, ready_push
 from ringmill.core.op cimport Op
 from ringmill.core.strand cimport Strand
 from ringmill.core.timers cimport deadline_in, sleep_op as core_sleep_op
@@ -72,9 +72,9 @@ def yield_now():
 
 def yield_now_op():
     """Let everybody else who can run go first."""
-    cdef Strand me = strand_here(machine_here())
-    if me.must_raise:
-        me.raise_pending()
+    cdef Waiter current = here().current  # None: whoever awaits it is driven by nobody yet
+    if current is not None and current.must_raise:
+        current.raise_pending()
     return pause_new()
 
 
