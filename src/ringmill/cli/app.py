@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from .bench import bench
 from .demo import demo
 from .doctor import doctor
 from .serve import serve
 from .versions import ringmill_version
 
-VERBS = (doctor, serve, demo)
+VERBS = (doctor, serve, demo, bench)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
