@@ -54,7 +54,7 @@ def test_a_regular_file(lab: Lab, face: str, size: int) -> None:
     fd = lab.opened(lab.folder / "file")
     pieces = Iteration(face, "read_each", fd).rest()
     assert b"".join(pieces) == data
-    assert all(1 <= len(piece) <= 16384 for piece in pieces)
+    assert all(1 <= len(piece) <= 65536 for piece in pieces)
     assert os.lseek(fd, 0, os.SEEK_CUR) == size
 
 

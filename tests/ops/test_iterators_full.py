@@ -360,3 +360,73 @@ def test_one_at_a_time(lab: Lab, face: str, name: str) -> None:
     scene.unblock()
     assert scene.seen(first.join()) == scene.expected
     each.close()
+
+
+# ── bulk ────────────────────────────────────────────────────────────────────────────────────
+
+
+def rounds(each: Iteration, feed: Any, sizes: list[int]) -> list[int]:
+    """Send one message after the other, each when the one before has come; the largest pieces."""
+    largest = []
+    for number, size in enumerate(sizes):
+        message = bytes([number % 251]) * size
+        feed(message)
+        received: list[bytes] = []
+        while sum(map(len, received)) < size:
+            received.append(each.next())
+        assert b"".join(received) == message
+        largest.append(max(map(len, received)))
+    return largest
+
+
+@pytest.mark.parametrize("name", BYTES)
+def test_bulk_comes_in_large_pieces(lab: Lab, machine: Any, face: str, name: str) -> None:
+    """Where piece after piece fills a buffer, larger ones are received; small talk ends that."""
+    source, feed, end = stream(lab, name)
+    each = Iteration(face, name, source)
+    assert max(rounds(each, feed, [100] * 5)) == 100
+    assert max(rounds(each, feed, [60_000] * 8)) > 16384
+    assert rounds(each, feed, [100] * 20) == [100] * 20
+    assert max(rounds(each, feed, [60_000] * 8)) > 16384
+    end()
+    assert each.rest() == []
+    assert machine.stats()["buffers_lent"] == 0
+
+
+@pytest.mark.parametrize("name", BYTES)
+def test_bulk_stops_for_a_slow_consumer(lab: Lab, machine: Any, face: str, name: str) -> None:
+    source, feed, end = stream(lab, name)
+    each = Iteration(face, name, source)
+    rounds(each, feed, [60_000] * 8)
+    os.set_blocking(source if isinstance(source, int) else source.fileno(), True)
+    sent = [bytes([number]) * 1000 for number in range(200)]
+    for message in sent:
+        feed(message)
+        ringmill.sleep(0)
+        if waiting_in(source) > 30_000:
+            break
+    else:
+        pytest.fail("it takes on and on what nobody asks for")
+    expected = b"".join(sent[: sent.index(message) + 1])
+    received = b""
+    while len(received) < len(expected):
+        received += each.next()
+    assert received == expected
+    end()
+    assert each.rest() == []
+
+
+@pytest.mark.parametrize("name", BYTES)
+def test_bulk_and_a_timeout(lab: Lab, machine: Any, name: str) -> None:
+    """A deadline strikes while a receive in bulk waits: what comes later is still there."""
+    source, feed, _end = stream(lab, name)
+    each = Iteration("fiber", name, source)
+    rounds(each, feed, [60_000] * 8)
+    for _ in range(3):
+        with pytest.raises(TimeoutError), ringmill.timeout(0.001):
+            each.next()
+        feed(b"later")
+        assert each.next() == b"later"
+    each.close()
+    ringmill.sleep(0.001)
+    assert machine.stats()["ops_live"] == 0

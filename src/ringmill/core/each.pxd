@@ -25,6 +25,9 @@ cdef class Shots(Starver):
     cdef object back               # values that wait to be taken: a deque
     cdef int error
     cdef bint ended, closed, pausing, starved, single
+    cdef bint bulk                 # much comes: one receive at a time, into bytes of its own
+    cdef int weight                # of the pieces that came lately; see bulk_weigh()
+    cdef Op filled                 # the receive in bulk whose bytes are being taken
     cdef int arm(self) except -1
     cdef Op next_op(self)
     cdef int close(self) except -1

@@ -7,8 +7,9 @@ slowly does not fill the memory: beyond a bound the op is paused until results a
 
 Knows CQEs and how one becomes a value; does not know who iterates.
 """
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.object cimport PyObject
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from posix.unistd cimport close as posix_close
@@ -18,7 +19,7 @@ from ringmill.core.machine cimport Machine, machine_group
 from ringmill.core.driver cimport check_thread, here, here_or_none
 from ringmill.core.op cimport (
     K_DONE, R_ACCEPT, R_DATA, Op, op_complete_value, op_detached, op_local, op_new, op_push_on,
-    op_request_cancel,
+    op_request_cancel, op_take_data,
 )
 from ringmill.core.results cimport socket_from
 from ringmill.core.ring cimport (
@@ -36,7 +37,7 @@ cdef extern from "errno.h":
 
 cdef extern from "ring.h":
     enum:
-        IORING_OP_READ
+        IORING_OP_READ, IORING_OP_READ_MULTISHOT
 
 cdef extern from "slots.h":
     int rm_no_new(object type)
@@ -44,6 +45,9 @@ cdef extern from "slots.h":
 cdef enum:
     SHOTS_ROOM = 128   # results that may stand in line: the queue's fixed size
     SHOTS_PAUSE = 64   # … beyond which the op is paused; the rest is room for what is on its way
+    BULK_SIZE = 65536  # bytes of a receive in bulk; larger ones leave the processor's cache
+    BULK_WEIGHT = 8    # a full piece gives 2, a small one takes 1: bulk begins here, ends at 0
+    BULK_AHEAD = 4     # pieces in bulk that may stand in line
 
 
 cdef class Shots(Starver):
@@ -64,11 +68,15 @@ cdef class Shots(Starver):
             return 0
         op = op_detached(self.driver, self.kind)
         op.handler = self
+        if self.bulk:
+            op.value = PyBytes_FromStringAndSize(NULL, BULK_SIZE)
         self.pausing = False
         self.starved = False
         sqe = op_push_on(op, self.ring, self.template.opcode, self.template.fd)
         self.template.user_data = sqe.user_data
         memcpy(sqe, &self.template, sizeof(io_uring_sqe))
+        if self.bulk:
+            bulk_fill(op, sqe)
         self.op = op
         return 0
 
@@ -86,6 +94,10 @@ cdef class Shots(Starver):
         if self.closed:
             shot_undo(self, shot)
         elif res > 0 or (res == 0 and self.kind != R_DATA):
+            if self.group is not None:
+                if last and not flags & IORING_CQE_F_BUFFER:
+                    self.filled = op
+                bulk_weigh(self, res)
             shots_add(self, shot)
         elif res == 0:
             shot_undo(self, shot)
@@ -215,7 +227,7 @@ cdef int shots_resume(Shots self) except -1:
 
 cdef int shots_go_on(Shots self) except -1:
     """The kernel has ended the op, we have not: arm it again, unless results stand in line."""
-    if self.starved or standing(self) >= SHOTS_PAUSE // 2:
+    if self.starved or standing(self) >= (BULK_AHEAD if self.bulk else SHOTS_PAUSE // 2):
         return 0
     if self.single and self.asking == NULL:
         return 0  # one read per result asked for: a regular file must not be read ahead for ever
@@ -278,6 +290,8 @@ cdef int shot_answer(Shots self, Op op, rm_shot shot) except -1:
 
 cdef object shot_value(Shots self, rm_shot shot):
     if self.kind == R_DATA:
+        if not shot.flags & IORING_CQE_F_BUFFER:
+            return bulk_value(self, shot.res)
         return self.group.take(shot.flags >> IORING_CQE_BUFFER_SHIFT, shot.res)
     if self.kind != R_ACCEPT:
         return shot.res
@@ -295,6 +309,48 @@ cdef void shot_undo(Shots self, rm_shot shot) noexcept:
     elif shot.flags & IORING_CQE_F_BUFFER and self.group is not None:
         self.group.give(shot.flags >> IORING_CQE_BUFFER_SHIFT)
 
+
+# ── bulk: where piece after piece fills its buffer ──────────────────────────────────────────
+
+cdef int bulk_weigh(Shots self, int res) except -1:
+    """A piece of `res` bytes has come: begin or end bulk when enough of them ask for it.
+
+    The group's buffers are small and go round in more memory than the processor's cache holds;
+    that is right for a thousand connections that say little. One that says much is served better
+    by receives of its own, one at a time, straight into the bytes that the program gets.
+    """
+    cdef int size = <int>self.group.size
+    if res >= size:
+        self.weight = min(self.weight + 2, BULK_WEIGHT)
+    elif res < size // 2 and self.weight:
+        self.weight -= 1
+    if self.weight != (0 if self.bulk else BULK_WEIGHT):
+        return 0
+    self.bulk = not self.bulk
+    if self.op is not None and not self.pausing:
+        self.pausing = True  # its end arms the other kind
+        op_request_cancel(self.op)
+    return 0
+
+
+cdef void bulk_fill(Op op, io_uring_sqe *sqe) noexcept:
+    """Make the SQE one receive (or read) into the op's own bytes."""
+    if sqe.opcode == IORING_OP_READ_MULTISHOT:
+        sqe.opcode = op.opcode = IORING_OP_READ
+    sqe.flags = 0
+    sqe.ioprio = 0  # no multishot
+    sqe.buf_group = 0
+    sqe.addr = <uint64_t><size_t>PyBytes_AS_STRING(op.value)
+    sqe.len = BULK_SIZE
+
+
+cdef object bulk_value(Shots self, int res):
+    cdef Op op = self.filled
+    self.filled = None
+    return op_take_data(op, res)
+
+
+# ── making ──────────────────────────────────────────────────────────────────────────────────
 
 cdef Shots shots_new(int kind, unsigned opcode, uint32_t behaviour, bint uses_group):
     """What an iteration begins with; the caller fills in the rest of `template`."""

@@ -72,6 +72,7 @@ cdef int op_push_cancel(Op op) except -1
 cdef void op_complete(Op op, int res, uint32_t flags) noexcept
 cdef void op_complete_value(Op op, object value, object error) noexcept
 cdef object op_take(Op op)
+cdef object op_take_data(Op op, int res)
 cdef void op_cqe(Driver driver, uint64_t user_data, int res, uint32_t flags) noexcept
 cdef io_uring_sqe *op_push_again(Op op, unsigned opcode, int fd) except NULL
 

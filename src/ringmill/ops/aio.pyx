@@ -701,7 +701,7 @@ cdef Each start_recv_each(object sock):
 
 
 def recv_each(sock):
-    """The data that comes, piece by piece (1 to 16,384 bytes), until the peer ends its side.
+    """The data that comes, piece by piece (1 to 65,536 bytes), until the peer ends its side.
 
     >>> next(iter(recv_each(letter)))
     b'a letter'

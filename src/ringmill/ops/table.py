@@ -399,7 +399,7 @@ def accept_each(sock: Fd) -> Sockets:
     "shots.template.ioprio = IORING_RECV_MULTISHOT",
 ))
 def recv_each(sock: Fd) -> Pieces:
-    """The data that comes, piece by piece (1 to 16,384 bytes), until the peer ends its side.
+    """The data that comes, piece by piece (1 to 65,536 bytes), until the peer ends its side.
 
     >>> next(iter(recv_each(letter)))
     b'a letter'
