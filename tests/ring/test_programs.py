@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from support import programs
 from support.tidy_sources import ROOT
 
 spec = importlib.util.spec_from_file_location("ring_tests", ROOT / "tools" / "ring_tests.py")
@@ -33,7 +34,8 @@ def ring(tmp_path_factory):
 def test_program(source, ring, tmp_path):
     program = tmp_path / source.stem
     ring_tests.compile_program(source, program, ring, sanitize=False)
-    done = subprocess.run([program], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([program], cwd=tmp_path, capture_output=True, text=True,
+                          timeout=programs.TIMEOUT_S)
     if done.returncode == ring_tests.SKIPPED:
         pytest.skip(done.stdout.strip() + done.stderr.strip())
     assert done.returncode == 0, done.stdout + done.stderr

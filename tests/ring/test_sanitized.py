@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from support import programs
 from support.tidy_sources import ROOT
 
 spec = importlib.util.spec_from_file_location("ring_tests", ROOT / "tools" / "ring_tests.py")
@@ -71,7 +72,8 @@ def build(request, tmp_path_factory):
 
 @pytest.mark.parametrize("source", PROGRAMS, ids=lambda path: path.stem)
 def test_program_under_sanitizer(build, source, tmp_path):
-    done = subprocess.run([build(source)], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([build(source)], cwd=tmp_path, capture_output=True, text=True,
+                          timeout=programs.TIMEOUT_S)
     if done.returncode == ring_tests.SKIPPED:
         pytest.skip(done.stdout.strip())
     assert done.returncode == 0, done.stdout + done.stderr

@@ -222,6 +222,7 @@ bool soft_shoot(struct soft *s, struct soft_req *r); /* false: nothing there */
 void soft_again(struct soft *s);
 void soft_hand_over(struct soft *s, struct soft_req *r, enum soft_crew_id crew);
 uint32_t soft_asked(const struct io_uring_sqe *sqe); /* bytes, or 0 when it moves none */
+bool soft_on_disk(const struct soft_req *r); /* a read or write where poll tells nothing */
 bool soft_has_file(uint8_t opcode); /* is sqe->fd what the op is about? */
 
 /* soft_wait.c */

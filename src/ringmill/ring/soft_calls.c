@@ -4,7 +4,9 @@
  */
 #include "soft_calls.h"
 
+#include <limits.h>
 #include <poll.h>
+#include <string.h>
 #include <time.h>
 
 /* Is it ready this moment? */
@@ -29,12 +31,37 @@ static bool is_disk(int fd) {
            && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode));
 }
 
-/* Files without the notion of a position refuse an offset; io_uring ignores it there. */
+/* POLLOUT says that there is room, not how much: may a blocking write of `iov` wait for more? */
+static bool write_may_block(int fd, const struct iovec *iov, unsigned n) {
+    struct stat file;
+    size_t size = 0;
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || (flags & O_NONBLOCK) || fstat(fd, &file) < 0) return false;
+    for (unsigned i = 0; i < n; i++) size += iov[i].iov_len;
+    if (S_ISFIFO(file.st_mode)) return size > PIPE_BUF;
+    if (S_ISCHR(file.st_mode)) return isatty(fd);
+    if (file.st_mode & S_IFMT || n == 0 || iov[0].iov_len < sizeof(uint64_t)) return false;
+    uint64_t count; /* an eventfd, perhaps: one more always fits */
+    memcpy(&count, iov[0].iov_base, sizeof count);
+    return count > 1;
+}
+
+static bool is_socket(int fd) {
+    struct stat file;
+    return fstat(fd, &file) == 0 && S_ISSOCK(file.st_mode);
+}
+
+/* Files without the notion of a position refuse an offset; io_uring ignores it there, but for
+ * sockets, which know of no other place than the first. */
 static ssize_t positioned(vector_call *call, int fd, const struct iovec *iov, unsigned n,
                           uint64_t off, int flags) {
     ssize_t r = call(fd, iov, (int)n, (off_t)off, flags);
-    if (r < 0 && errno == ESPIPE && off != UINT64_MAX) r = call(fd, iov, (int)n, -1, flags);
-    return r;
+    if (r >= 0 || errno != ESPIPE || off == UINT64_MAX) return r;
+    if (off != 0 && is_socket(fd)) {
+        errno = ESPIPE;
+        return -1;
+    }
+    return call(fd, iov, (int)n, -1, flags);
 }
 
 static int transfer(vector_call *call, short events, int fd, const struct iovec *iov, unsigned n,
@@ -53,6 +80,7 @@ static int transfer(vector_call *call, short events, int fd, const struct iovec 
      * always says that it is ready and then takes its time, so that is for a worker; of the rest
      * poll tells the truth, as long as nobody else reads there. */
     if (is_disk(fd) || !ready(fd, events)) return -EAGAIN;
+    if (events == POLLOUT && write_may_block(fd, iov, n)) return RM_MAY_BLOCK;
     return rm_result(positioned(call, fd, iov, n, off, 0));
 }
 
@@ -102,13 +130,22 @@ int rm_do_sendmsg(int fd, const struct msghdr *msg, int flags, bool nowait) {
  * and the listener be a blocking one, we wait for the next: listeners that several processes
  * share should be O_NONBLOCK, as everywhere. */
 int rm_do_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags, bool nowait) {
-    if (nowait && !ready(fd, POLLIN)) return -EAGAIN;
+    if (nowait && !ready(fd, POLLIN)) {
+        int listens = 0;
+        socklen_t size = sizeof listens;
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0) return -errno;
+        if (listens) return -EAGAIN; /* else nobody ever comes, and the call tells what is wrong */
+    }
     return rm_result(accept4(fd, addr, len, flags));
 }
 
 static int connect_wait(int fd, const struct sockaddr *addr, socklen_t len) {
     int r = rm_result(connect(fd, addr, len));
-    if (r == -EINPROGRESS) r = until_ready(fd, POLLOUT) < 0 ? -EINTR : rm_do_connect_outcome(fd);
+    if (r == -EINPROGRESS) {
+        r = until_ready(fd, POLLOUT) < 0 ? -EINTR : rm_do_connect_outcome(fd);
+        /* Its failure has been told; this puts the socket back to where it can begin anew. */
+        if (r < 0 && r != -EINTR && r != -EAGAIN) (void)!connect(fd, addr, len);
+    }
     if (r != -EAGAIN) return r;
     /* A full AF_UNIX backlog, of which no event tells that it has room again. */
     struct timespec nap = {0, 1000000};
@@ -142,31 +179,16 @@ int rm_do_connect_outcome(int fd) {
  * A disk is neither: rows that splice should run in a worker of their own, as in Linux. */
 static bool both_ready(int in, int out) { return ready(in, POLLIN) && ready(out, POLLOUT); }
 
-static int until_both_ready(int in, int out) {
-    int err = until_ready(in, POLLIN);
-    return err < 0 ? err : until_ready(out, POLLOUT);
-}
-
 int rm_do_splice(int in, int64_t off_in, int out, int64_t off_out, unsigned n, unsigned flags,
                  bool nowait) {
     if (nowait && !both_ready(in, out)) return -EAGAIN;
-    for (;;) {
-        off_t from = off_in, to = off_out;
-        int r = rm_result(splice(in, off_in < 0 ? NULL : &from, out, off_out < 0 ? NULL : &to, n,
-                                 flags | (nowait ? SPLICE_F_NONBLOCK : 0)));
-        if (r != -EAGAIN || nowait || (flags & SPLICE_F_NONBLOCK)) return r;
-        int err = until_both_ready(in, out); /* one of them is O_NONBLOCK */
-        if (err < 0) return err;
-    }
+    off_t from = off_in, to = off_out;
+    return rm_result(splice(in, off_in < 0 ? NULL : &from, out, off_out < 0 ? NULL : &to, n,
+                            flags | (nowait ? SPLICE_F_NONBLOCK : 0)));
 }
 
 int rm_do_tee(int in, int out, unsigned n, unsigned flags, bool nowait) {
-    for (;;) {
-        int r = rm_result(tee(in, out, n, flags | (nowait ? SPLICE_F_NONBLOCK : 0)));
-        if (r != -EAGAIN || nowait || (flags & SPLICE_F_NONBLOCK)) return r;
-        int err = until_both_ready(in, out);
-        if (err < 0) return err;
-    }
+    return rm_result(tee(in, out, n, flags | (nowait ? SPLICE_F_NONBLOCK : 0)));
 }
 
 /* ── names, children, the end ── */

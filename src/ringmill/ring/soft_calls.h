@@ -22,6 +22,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* It cannot be kept from blocking: for a worker. Never leaves the soft kernel. */
+#define RM_MAY_BLOCK (-4000)
+
 static inline int rm_result(long r) { return r < 0 ? -errno : (int)r; }
 
 /* off == (uint64_t)-1: the current position. Ignored by what has none (pipes, sockets). */

@@ -16,7 +16,7 @@ static void start_nop(struct soft *s, struct soft_req *r) { soft_finish(s, r, 0,
 static void start_read_multishot(struct soft *s, struct soft_req *r) {
     /* Watched before the first read: a file that epoll refuses must not be read at all. */
     r->want = EPOLLIN;
-    int err = soft_watch(s, r);
+    int err = soft_on_disk(r) ? -EPERM : soft_watch(s, r);
     if (err < 0)
         soft_finish(s, r, err == -EPERM ? -EBADFD : err, 0);
     else

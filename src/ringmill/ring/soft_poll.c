@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 
+#define TOLD_ALWAYS (EPOLLERR | EPOLLHUP | EPOLLRDHUP) /* unasked: what io_uring tells */
 #define MASK 0xffffu /* EPOLLET and its neighbours are registrations' flags, not events */
 
 static void poll_begin(struct soft *s, struct soft_req *r) {
@@ -31,7 +32,7 @@ static void poll_begin(struct soft *s, struct soft_req *r) {
 }
 
 void soft_poll_add(struct soft *s, struct soft_req *r) {
-    r->want = (r->sqe.poll32_events & MASK) | EPOLLERR | EPOLLHUP;
+    r->want = (r->sqe.poll32_events & MASK) | TOLD_ALWAYS;
     poll_begin(s, r);
 }
 
@@ -53,8 +54,7 @@ static struct soft_req *poll_find(struct soft *s, uint64_t user_data) {
 static void poll_update(struct soft *s, const struct io_uring_sqe *sqe, struct soft_req *r) {
     soft_unpark(s, r);
     if (sqe->len & IORING_POLL_UPDATE_USER_DATA) r->sqe.user_data = sqe->off;
-    if (sqe->len & IORING_POLL_UPDATE_EVENTS)
-        r->want = (sqe->poll32_events & MASK) | EPOLLERR | EPOLLHUP;
+    if (sqe->len & IORING_POLL_UPDATE_EVENTS) r->want = (sqe->poll32_events & MASK) | TOLD_ALWAYS;
     poll_begin(s, r);
 }
 

@@ -75,6 +75,17 @@ static bool is_disk(int fd) {
     return fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode));
 }
 
+bool soft_on_disk(const struct soft_req *r) {
+    switch (r->sqe.opcode) {
+    case IORING_OP_READ:
+    case IORING_OP_WRITE:
+    case IORING_OP_READV:
+    case IORING_OP_WRITEV:
+    case IORING_OP_READ_MULTISHOT: return is_disk(r->sqe.fd);
+    default: return false;
+    }
+}
+
 static bool is_stream(int fd) {
     int type = 0;
     socklen_t size = sizeof type;
@@ -91,9 +102,10 @@ bool soft_goes_on(const struct soft_req *r, int res) {
     case IORING_OP_WRITE:
     case IORING_OP_READV:
     case IORING_OP_WRITEV: return is_disk(r->sqe.fd);
+    case IORING_OP_RECVMSG: /* an fd that comes with a later part would be lost */
+        if (message(&r->sqe)->msg_control) return false; /* fall through */
     case IORING_OP_RECV:
     case IORING_OP_SEND:
-    case IORING_OP_RECVMSG:
     case IORING_OP_SENDMSG: return (r->sqe.msg_flags & MSG_WAITALL) && is_stream(r->sqe.fd);
     default: return false;
     }

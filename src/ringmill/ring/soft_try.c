@@ -8,11 +8,10 @@
 /* A connect that was begun. The second connect() is for the kernel: until somebody calls it again
  * the socket counts as still connecting, and a third would succeed instead of telling EISCONN. */
 static int connect_end(const struct io_uring_sqe *sqe) {
-    int res = rm_do_connect_outcome(sqe->fd);
-    if (res < 0) return res;
-    res = rm_soft_rows[sqe->opcode].run(sqe, true);
+    int res = rm_soft_rows[sqe->opcode].run(sqe, true);
     if (res == -EINPROGRESS || res == -EALREADY) return -EAGAIN;
-    return res == -EISCONN || res == -EBADFD ? 0 : res; /* some families refuse the question */
+    /* Some families refuse the question. */
+    return res == -EISCONN || res == -EBADFD ? rm_do_connect_outcome(sqe->fd) : res;
 }
 
 static int run(struct soft_req *r, const struct io_uring_sqe *sqe) {
@@ -90,6 +89,11 @@ bool soft_shoot(struct soft *s, struct soft_req *r) {
     for (;;) {
         uint32_t cflags;
         int res = shoot_once(s, r, &cflags);
+        if (res == RM_MAY_BLOCK) {
+            soft_unpark(s, r);
+            soft_hand_over(s, r, SOFT_OWN);
+            return true;
+        }
         if (res == -EAGAIN && !(r->bits & SOFT_DONTWAIT)) {
             /* AF_UNIX: the listener's backlog is full, and no event will tell when it is not. */
             if (r->sqe.opcode != IORING_OP_CONNECT || (r->bits & SOFT_CONNECTING)) return false;
@@ -110,6 +114,10 @@ bool soft_shoot(struct soft *s, struct soft_req *r) {
 
 void soft_try(struct soft *s, struct soft_req *r) {
     if (soft_shoot(s, r)) return;
+    if (soft_on_disk(r)) { /* epoll takes some of them (/proc, /sys), and then says nothing */
+        soft_hand_over(s, r, SOFT_POOL);
+        return;
+    }
     int err = soft_watch(s, r);
     if (err >= 0) return;
     if (err == -EPERM && !(r->bits & SOFT_MULTI))

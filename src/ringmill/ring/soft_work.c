@@ -225,6 +225,7 @@ void soft_work_collect(struct soft *s) {
 /* Interrupt the thread that runs `r`, or all that run something cancelled. Under the lock, so
  * that the job cannot change meanwhile. */
 static void interrupt(struct soft_work *work, const struct soft_req *r) {
+    interrupts_prepare(); /* the program may have reset it */
     SOFT_EACH(item, next, &work->workers) {
         struct soft_worker *worker = SOFT_OF(struct soft_worker, line, item);
         if (worker->job && (r ? worker->job == r : worker->job->cancelled))
