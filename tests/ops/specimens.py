@@ -97,7 +97,7 @@ def same_stat(result: os.stat_result) -> tuple[Any, ...]:
 
 def letter_of(message: tuple[Any, ...]) -> tuple[Any, ...]:
     data, ancillary, flags, _ = message
-    return data, ancillary, flags & ~socket.MSG_CMSG_CLOEXEC
+    return data, ancillary, flags
 
 
 def ended(result: os.waitid_result) -> tuple[int, int]:

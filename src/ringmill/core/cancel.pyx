@@ -8,8 +8,9 @@ Knows slots and timers; does not know who asked.
 """
 from libc.stdint cimport int64_t, uint32_t
 
+from ringmill.core.complete cimport op_complete
 from ringmill.core.driver cimport Driver, Handler
-from ringmill.core.op cimport Op, op_complete, op_push_cancel, op_request_cancel
+from ringmill.core.op cimport Op, op_push_cancel, op_request_cancel
 from ringmill.core.timers cimport Timer, Timers, now_ns
 
 cdef extern from "errno.h":
@@ -70,7 +71,6 @@ cdef int op_release_all(Driver driver) except -1:
         if driver.slots[i].op != NULL:
             op = <Op>driver.slots[i].op
             handler = op.handler
-            if handler is not None:
-                handler.on_cqe(op, -ECANCELED, 0)
-            op_complete(op, -ECANCELED, 0)
+            if handler is None or handler.on_cqe(op, -ECANCELED, 0):
+                op_complete(op, -ECANCELED, 0)
     return 0

@@ -50,6 +50,7 @@ cdef class Driver:
     cdef uint64_t stale            # CQEs of ops that were gone: shown in stats()
     cdef int make_room(self, rm_ring *ring) except -1
     cdef rm_ring *open_beside(self) except NULL
+    cdef int strike(self, object error) except -1
 
 cdef Driver here()
 cdef Driver here_or_none()
@@ -58,6 +59,7 @@ cdef int check_thread(Driver driver) except -1
 
 cdef int ready_push(Driver driver, Waiter waiter) except -1
 cdef Waiter queue_pop(rm_queue *queue)
+cdef void ready_remove(Driver driver, Waiter waiter) noexcept
 cdef int driver_init(Driver driver, uint32_t ops_max) except -1
 cdef void driver_free(Driver driver) noexcept
 cdef int slots_grow(Driver driver) except -1

@@ -86,7 +86,7 @@ cdef class Waiter:
 
 cdef class Handler:
     cdef bint on_cqe(self, object op, int res, uint32_t flags):
-        """Take one CQE; answer whether it was the op's last. Runs no user code."""
+        """Take one CQE; answer whether the caller is to complete the op. Runs no user code."""
         return True
 
     cdef void undo(self, object op) noexcept:
@@ -105,6 +105,10 @@ cdef class Driver:
 
     cdef rm_ring *open_beside(self) except NULL:
         """The soft ring for what the real kernel lacks."""
+        raise NotImplementedError
+
+    cdef int strike(self, object error) except -1:
+        """Ctrl-C or sys.exit: have the program raise it."""
         raise NotImplementedError
 
 
@@ -234,3 +238,27 @@ cdef Waiter queue_pop(rm_queue *queue):
     Py_DECREF(waiter)  # the queue's reference; `waiter` holds its own
     waiter.queued = False
     return waiter
+
+
+cdef void ready_remove(Driver driver, Waiter waiter) noexcept:
+    """Take `waiter` off the runqueue; cold: its wait has failed."""
+    if waiter.queued:
+        queue_remove(&driver.urgent, waiter)
+        queue_remove(&driver.ready, waiter)
+
+
+cdef void queue_remove(rm_queue *queue, Waiter waiter) noexcept:
+    cdef size_t kept = queue.head
+    cdef size_t at = queue.head
+    cdef bint found = False
+    while at != queue.tail:
+        if queue.items[at & queue.mask] == <PyObject *>waiter:
+            found = True
+        else:
+            queue.items[kept & queue.mask] = queue.items[at & queue.mask]
+            kept += 1
+        at += 1
+    queue.tail = kept
+    if found:
+        waiter.queued = False
+        Py_DECREF(waiter)

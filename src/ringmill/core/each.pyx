@@ -7,26 +7,28 @@ slowly does not fill the memory: beyond a bound the op is paused until results a
 
 Knows CQEs and how one becomes a value; does not know who iterates.
 """
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from posix.unistd cimport close as posix_close
 
-from ringmill.core.buffers cimport Starver
-from ringmill.core.machine cimport Machine, machine_group
+from ringmill.core.buffers cimport Group, Starver, open_group
+from ringmill.core.complete cimport op_complete
+from ringmill.core.machine cimport Machine
 from ringmill.core.driver cimport check_thread, here, here_or_none
 from ringmill.core.op cimport (
-    K_DONE, R_ACCEPT, R_DATA, Op, op_complete_value, op_detached, op_local, op_new, op_push_on,
-    op_request_cancel, op_take_data,
+    K_DONE, P_TAKEN, R_ACCEPT, R_DATA, R_SOCKET, Op, op_complete_value, op_detached, op_local,
+    op_new, op_push_on, op_request_cancel, op_take_data,
 )
-from ringmill.core.results cimport socket_from
+from ringmill.core.results cimport events_asked
 from ringmill.core.ring cimport (
     IORING_CQE_BUFFER_SHIFT, IORING_CQE_F_BUFFER, IORING_CQE_F_MORE, IOSQE_BUFFER_SELECT,
-    io_uring_sqe, rm_has_op,
+    io_uring_sqe, rm_has_op, rm_ring,
 )
 
+import bisect
 import collections
 import os
 import types
@@ -37,27 +39,42 @@ cdef extern from "errno.h":
 
 cdef extern from "ring.h":
     enum:
-        IORING_OP_READ, IORING_OP_READ_MULTISHOT
+        IORING_OP_POLL_ADD, IORING_OP_READ, IORING_OP_READ_MULTISHOT
+
+cdef extern from "sys/stat.h":
+    struct struct_stat "stat":
+        unsigned st_mode
+    int fstat(int fd, struct_stat *out)
+    bint S_ISREG(unsigned mode)
+
+cdef extern from "sys/socket.h":
+    ctypedef unsigned socklen_t
+    int getsockopt(int fd, int level, int name, void *value, socklen_t *size)
+    enum:
+        SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET, SO_TYPE
 
 cdef extern from "slots.h":
     int rm_no_new(object type)
 
 cdef enum:
-    SHOTS_ROOM = 128   # results that may stand in line: the queue's fixed size
-    SHOTS_PAUSE = 64   # … beyond which the op is paused; the rest is room for what is on its way
+    GROUP_COUNT = 128  # buffers of a machine's group: 2 MiB of address space, used as data comes
+    GROUP_SIZE = 16384
+    SHOTS_PAUSE = 64   # results in line beyond which the op is paused
     BULK_SIZE = 65536  # bytes of a receive in bulk; larger ones leave the processor's cache
     BULK_WEIGHT = 8    # a full piece gives 2, a small one takes 1: bulk begins here, ends at 0
     BULK_AHEAD = 4     # pieces in bulk that may stand in line
 
 
+@cython.no_gc_clear  # __dealloc__ needs its line
 cdef class Shots(Starver):
-    """The state behind an iteration; the kernel's op refers to it, the user's Each does too."""
+    """The state behind an iteration; the kernel's op refers to it, the user's Each does too.
+
+    A result is `bytes`, or an int: poll's events, or the descriptor of a connection. The socket
+    object around it is made by whoever takes it: in here, among CQEs, no Python code may run.
+    """
 
     def __dealloc__(self):
-        while self.head != self.tail:
-            shot_undo(self, self.shots[self.head & self.mask])
-            self.head += 1
-        free(self.shots)
+        shots_forget_all(self)  # its Each was dropped in a thread that could not close it
 
     cdef int arm(self) except -1:
         """Give the op to the kernel (again)."""
@@ -78,43 +95,42 @@ cdef class Shots(Starver):
         if self.bulk:
             bulk_fill(op, sqe)
         self.op = op
+        self.failure = None
         return 0
 
     cdef bint on_cqe(self, object op, int res, uint32_t flags):
         cdef bint last = not flags & IORING_CQE_F_MORE
         cdef bint go_on = last
-        cdef rm_shot shot
-        shot.res = res
-        shot.flags = flags
         if last:
             self.op = None
             (<Op>op).handler = None
         if flags & IORING_CQE_F_BUFFER and self.group is not None:
             self.group.lent += 1
         if self.closed:
-            shot_undo(self, shot)
-        elif res > 0 or (res == 0 and self.kind != R_DATA):
+            shots_drop(self, res, flags)
+        elif res > 0 or (res == 0 and (self.kind != R_DATA or self.datagrams)):
             if self.group is not None:
-                if last and not flags & IORING_CQE_F_BUFFER:
-                    self.filled = op
                 bulk_weigh(self, res)
-            shots_add(self, shot)
+            go_on = shots_take(self, <Op>op, res, flags) and last
         elif res == 0:
-            shot_undo(self, shot)
+            shots_drop(self, res, flags)
             shots_end(self, 0)
         else:
-            shot_undo(self, shot)  # an error may come with a buffer
+            shots_drop(self, res, flags)  # an error may come with a buffer
             if last:
                 go_on = shots_failed(self, -res)
-        if go_on and not self.closed and not self.ended:
-            shots_go_on(self)
-        return last
+        if last:
+            (<Op>op).program = P_TAKEN  # what it brought is ours, or undone
+            op_complete(<Op>op, res, flags)  # its slot first: the next op may need it
+            if go_on and not self.closed and not self.ended:
+                shots_go_on(self)
+        return False
 
     cdef void fed(self) noexcept:
         """A buffer has come back to the group."""
         self.starved = False
         if not self.closed and not self.ended and self.op is None:
-            self.arm()
+            shots_arm(self)
 
     cdef Op next_op(self):
         """A local op that completes with the next result."""
@@ -123,25 +139,30 @@ cdef class Shots(Starver):
             raise RuntimeError("somebody else is already waiting for the next result")
         op = op_local(self.driver)
         op.handler = self
-        if self.back:
-            op_complete_value(op, self.back.popleft(), None)
+        if self.returned:
+            shots_answer(self, op, self.returned.pop(0)[1])
             shots_resume(self)
-        elif self.head != self.tail:
-            self.head += 1
-            shot_answer(self, op, self.shots[(self.head - 1) & self.mask])
+        elif self.line:
+            shots_answer(self, op, self.line.popleft())
             shots_resume(self)
-        elif self.error or self.ended:
+        elif self.error or self.ended or self.failure is not None:
             shots_answer_end(self, op)
         else:
             self.asking = <PyObject *>op
             if self.op is None and not self.starved:
-                self.arm()
+                shots_arm(self)
         return op
 
     cdef void undo(self, object op) noexcept:
-        """The next result was handed to an op that nobody took it from: keep it for the next."""
-        if (<Op>op).res >= 0 and (<Op>op).error is None and not self.closed:
-            self.back.appendleft((<Op>op).value)
+        """The next result was handed to an op that nobody took it from: it is the next again."""
+        cdef Op answered = <Op>op
+        if answered.res < 0 or answered.error is not None:
+            return
+        result = answered.res if answered.kind == R_SOCKET else answered.value
+        if self.closed or self.driver.dead:
+            shots_forget(self, result)
+        else:  # several may be dropped, in any order
+            bisect.insort(self.returned, (answered.flags, result))
 
     cdef void cancelled(self, object op) noexcept:
         if self.asking == <PyObject *>op:
@@ -152,19 +173,61 @@ cdef class Shots(Starver):
         cdef Op op = shots_asking(self)
         if self.closed:
             return 0
+        if self.op is not None and not self.driver.dead:
+            op_request_cancel(self.op)  # before anything that could fail
         self.closed = True
         self.ended = True
-        self.back.clear()
-        while self.head != self.tail:
-            shot_undo(self, self.shots[self.head & self.mask])
-            self.head += 1
+        shots_forget_all(self)
         if self.starved:
             self.group.forget(self)
         if op is not None:
             shots_answer_end(self, op)
-        if self.op is not None and not self.driver.dead:
-            op_request_cancel(self.op)
+        self.source = None
         return 0
+
+
+# ── results come ────────────────────────────────────────────────────────────────────────────
+
+cdef object shots_result(Shots self, Op op, int res, uint32_t flags):
+    """One CQE as a result. Data is copied out now, not when it is taken: what nobody takes must
+    not pin buffers that others wait for."""
+    if self.template.opcode == IORING_OP_POLL_ADD:
+        return events_asked(res, self.template.poll32_events)
+    if self.kind != R_DATA:
+        return res
+    if flags & IORING_CQE_F_BUFFER:
+        return self.group.take(flags >> IORING_CQE_BUFFER_SHIFT, res)
+    return op_take_data(op, res)
+
+
+cdef bint shots_take(Shots self, Op op, int res, uint32_t flags) except -1:
+    """Take a result in. False when there was no memory for it: then nothing may follow it."""
+    try:
+        shots_add(self, shots_result(self, op, res, flags))
+    except Exception as error:
+        if self.kind == R_ACCEPT:
+            posix_close(res)
+        self.failure = error
+        self.ended = True
+        if self.op is not None:
+            op_request_cancel(self.op)
+        waiter = shots_asking(self)
+        if waiter is not None:
+            shots_answer_end(self, waiter)
+        return False
+    return True
+
+
+cdef int shots_add(Shots self, object result) except -1:
+    cdef Op op = shots_asking(self)
+    if op is not None:
+        return shots_answer(self, op, result)
+    self.line.append(result)
+    # The rest of the line is for what the kernel has already made.
+    if standing(self) >= SHOTS_PAUSE and self.op is not None and not self.pausing:
+        self.pausing = True
+        op_request_cancel(self.op)
+    return 0
 
 
 cdef Op shots_asking(Shots self):
@@ -176,46 +239,48 @@ cdef Op shots_asking(Shots self):
     return op
 
 
-cdef int shots_add(Shots self, rm_shot shot) except -1:
-    cdef Op op = shots_asking(self)
-    if op is not None:
-        return shot_answer(self, op, shot)
-    if self.group is not None:
-        # Copied out now, not when it is taken: what nobody takes must not pin buffers that
-        # others wait for.
-        self.back.append(shot_value(self, shot))
-    else:
-        self.shots[self.tail & self.mask] = shot
-        self.tail += 1
-    # Room is left for what the kernel has already made; see SHOTS_PAUSE.
-    if standing(self) >= SHOTS_PAUSE and self.op is not None and not self.pausing:
-        self.pausing = True
-        op_request_cancel(self.op)
-    elif self.tail - self.head > self.mask:
-        shots_grow(self)
+cdef int shots_answer(Shots self, Op op, object result) except -1:
+    """Complete `op` with a result. Numbered, so that those given back keep their order."""
+    op.flags = self.given
+    self.given += 1
+    if self.kind == R_ACCEPT:
+        op.kind = R_SOCKET
+        op.res = result
+        op.keep = self.source  # the socket is made like it
+        result = None
+    op_complete_value(op, result, None)
+    if self.kind != R_ACCEPT:
+        op.keep = None  # done: it needs the iterator no longer
     return 0
 
+
+cdef void shots_drop(Shots self, int res, uint32_t flags) noexcept:
+    """Undo a CQE that is no result, or comes too late."""
+    if self.kind == R_ACCEPT:
+        if res >= 0:
+            posix_close(res)
+    elif flags & IORING_CQE_F_BUFFER and self.group is not None:
+        self.group.give(flags >> IORING_CQE_BUFFER_SHIFT)
+
+
+cdef void shots_forget(Shots self, object result) noexcept:
+    """Nobody will take this result."""
+    if self.kind == R_ACCEPT:
+        posix_close(<int>result)
+
+
+cdef void shots_forget_all(Shots self) noexcept:
+    while self.returned:
+        shots_forget(self, self.returned.pop()[1])
+    while self.line:
+        shots_forget(self, self.line.popleft())
+
+
+# ── going on, and ends ──────────────────────────────────────────────────────────────────────
 
 cdef inline Py_ssize_t standing(Shots self):
     """Results that stand in line."""
-    return self.tail - self.head + len(self.back)
-
-
-cdef int shots_grow(Shots self) except -1:
-    """A late cancel let more through than there was room for: nothing may be lost."""
-    cdef unsigned i
-    cdef unsigned size = self.mask + 1
-    cdef rm_shot *shots = <rm_shot *>malloc(2 * size * sizeof(rm_shot))
-    if shots == NULL:
-        raise MemoryError
-    for i in range(size):
-        shots[i] = self.shots[(self.head + i) & self.mask]
-    free(self.shots)
-    self.shots = shots
-    self.head = 0
-    self.tail = size
-    self.mask = 2 * size - 1
-    return 0
+    return len(self.line) + len(self.returned)
 
 
 cdef int shots_resume(Shots self) except -1:
@@ -231,7 +296,20 @@ cdef int shots_go_on(Shots self) except -1:
         return 0
     if self.single and self.asking == NULL:
         return 0  # one read per result asked for: a regular file must not be read ahead for ever
-    return self.arm()
+    return shots_arm(self)
+
+
+cdef int shots_arm(Shots self) except -1:
+    """Arm; where that fails (no slot, no memory) whoever asks next is told, once."""
+    cdef Op op
+    try:
+        self.arm()
+    except Exception as error:
+        self.failure = error
+        op = shots_asking(self)
+        if op is not None:
+            shots_answer_end(self, op)
+    return 0
 
 
 cdef bint shots_failed(Shots self, int error) except -1:
@@ -244,11 +322,7 @@ cdef bint shots_failed(Shots self, int error) except -1:
         self.starved = not self.group.starve(self)
         return not self.starved
     if (error == EBADFD or error == EPERM) and self.kind == R_DATA and not self.single:
-        # Multishot read wants a file that can be polled: read a regular one piece by piece.
-        self.single = True
-        self.template.opcode = IORING_OP_READ
-        self.template.off = <unsigned long long>-1
-        self.template.len = self.group.size
+        shots_read_singly(self)  # multishot read wants a file that can be polled
         return True
     shots_end(self, error)
     return False
@@ -265,49 +339,19 @@ cdef int shots_end(Shots self, int error) except -1:
 
 
 cdef int shots_answer_end(Shots self, Op op) except -1:
-    cdef int error = self.error
-    self.error = 0
+    """Complete `op` with the error that stands, once, or with the end."""
+    cdef object error = self.failure
+    if error is not None:
+        self.failure = None
+    elif self.error:
+        error = OSError(self.error, os.strerror(self.error))
+        self.error = 0
+    else:
+        error = StopAsyncIteration()
     op.handler = None
-    if error:
-        op_complete_value(op, None, OSError(error, os.strerror(error)))
-    else:
-        op_complete_value(op, None, StopAsyncIteration())
-    op.keep = None  # done: it needs the iterator no longer
+    op_complete_value(op, None, error)
+    op.keep = None
     return 0
-
-
-cdef int shot_answer(Shots self, Op op, rm_shot shot) except -1:
-    """Turn one CQE into the value of `op`."""
-    try:
-        value = shot_value(self, shot)
-    except Exception as error:  # out of memory: the waiter is told, the loop of CQEs goes on
-        op_complete_value(op, None, error)
-    else:
-        op_complete_value(op, value, None)
-    op.keep = None  # done: it needs the iterator no longer
-    return 0
-
-
-cdef object shot_value(Shots self, rm_shot shot):
-    if self.kind == R_DATA:
-        if not shot.flags & IORING_CQE_F_BUFFER:
-            return bulk_value(self, shot.res)
-        return self.group.take(shot.flags >> IORING_CQE_BUFFER_SHIFT, shot.res)
-    if self.kind != R_ACCEPT:
-        return shot.res
-    try:
-        return socket_from(shot.res, self.like)
-    except BaseException:
-        posix_close(shot.res)
-        raise
-
-
-cdef void shot_undo(Shots self, rm_shot shot) noexcept:
-    if self.kind == R_ACCEPT:
-        if shot.res >= 0:
-            posix_close(shot.res)
-    elif shot.flags & IORING_CQE_F_BUFFER and self.group is not None:
-        self.group.give(shot.flags >> IORING_CQE_BUFFER_SHIFT)
 
 
 # ── bulk: where piece after piece fills its buffer ──────────────────────────────────────────
@@ -320,6 +364,8 @@ cdef int bulk_weigh(Shots self, int res) except -1:
     by receives of its own, one at a time, straight into the bytes that the program gets.
     """
     cdef int size = <int>self.group.size
+    if self.messages:
+        return 0
     if res >= size:
         self.weight = min(self.weight + 2, BULK_WEIGHT)
     elif res < size // 2 and self.weight:
@@ -333,6 +379,32 @@ cdef int bulk_weigh(Shots self, int res) except -1:
     return 0
 
 
+cdef int shots_of_socket(Shots self) except -1:
+    """Messages are kept whole: they are received in bulk from the beginning, and to the end."""
+    cdef int type = SOCK_STREAM
+    cdef socklen_t size = sizeof(type)
+    getsockopt(self.template.fd, SOL_SOCKET, SO_TYPE, &type, &size)  # the receive tells of errors
+    self.messages = self.bulk = type != SOCK_STREAM
+    self.datagrams = type == SOCK_DGRAM or type == SOCK_RAW
+    return 0
+
+
+cdef int shots_of_file(Shots self) except -1:
+    """Files of /proc and /sys can be polled, but a multishot read does not move on in them."""
+    cdef struct_stat file
+    if fstat(self.template.fd, &file) == 0 and S_ISREG(file.st_mode):
+        shots_read_singly(self)
+    return 0
+
+
+cdef void shots_read_singly(Shots self) noexcept:
+    """Read piece by piece, each when it is asked for, from where the file stands."""
+    self.single = True
+    self.template.opcode = IORING_OP_READ
+    self.template.off = <uint64_t>-1
+    self.template.len = self.group.size
+
+
 cdef void bulk_fill(Op op, io_uring_sqe *sqe) noexcept:
     """Make the SQE one receive (or read) into the op's own bytes."""
     if sqe.opcode == IORING_OP_READ_MULTISHOT:
@@ -344,13 +416,18 @@ cdef void bulk_fill(Op op, io_uring_sqe *sqe) noexcept:
     sqe.len = BULK_SIZE
 
 
-cdef object bulk_value(Shots self, int res):
-    cdef Op op = self.filled
-    self.filled = None
-    return op_take_data(op, res)
-
-
 # ── making ──────────────────────────────────────────────────────────────────────────────────
+
+cdef Group group_of(Machine machine, rm_ring *ring):
+    """The group that receives on `ring` draw from."""
+    if ring == &machine.ring:
+        if machine.group is None:
+            machine.group = open_group(machine, ring, 0, GROUP_COUNT, GROUP_SIZE)
+        return machine.group
+    if machine.group_beside is None:
+        machine.group_beside = open_group(machine, ring, 0, GROUP_COUNT, GROUP_SIZE)
+    return machine.group_beside
+
 
 cdef Shots shots_new(int kind, unsigned opcode, uint32_t behaviour, bint uses_group):
     """What an iteration begins with; the caller fills in the rest of `template`."""
@@ -362,15 +439,12 @@ cdef Shots shots_new(int kind, unsigned opcode, uint32_t behaviour, bint uses_gr
     shots.ring = &machine.ring
     if (machine.ring.behaviours & behaviour) != behaviour or not rm_has_op(&machine.ring, opcode):
         shots.ring = machine.open_beside()
-    shots.shots = <rm_shot *>malloc(SHOTS_ROOM * sizeof(rm_shot))
-    if shots.shots == NULL:
-        raise MemoryError
-    shots.mask = SHOTS_ROOM - 1
-    shots.back = collections.deque()
+    shots.line = collections.deque()
+    shots.returned = []
     memset(&shots.template, 0, sizeof(io_uring_sqe))
     shots.template.opcode = <uint8_t>opcode
     if uses_group:
-        shots.group = machine_group(machine, shots.ring)
+        shots.group = group_of(machine, shots.ring)
         shots.template.flags = IOSQE_BUFFER_SELECT
         shots.template.buf_group = shots.group.number
     return shots

@@ -20,6 +20,8 @@ cdef class Machine(Driver):
     cdef Group group, group_beside
     cdef set strands                  # those that have not ended: the machine owns them
     cdef Strand main                  # who gets KeyboardInterrupt
+    cdef Strand outer                 # … when main has ended
+    cdef object struck                # what it was told already
     cdef object face                  # floor 3's own state
     cdef Wake wake
     cdef int pid                      # who may touch the ring: this process,
@@ -33,6 +35,5 @@ cdef class Machine(Driver):
 
 cdef Waiter machine_next(Machine machine)
 cdef int machine_look(Machine machine) except -1
-cdef Group machine_group(Machine machine, rm_ring *ring)
 cdef Machine machine_here()
 cdef int machine_ended(Machine machine, Strand strand, object value, object error) except -1

@@ -12,13 +12,14 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint64_t
 
 from ringmill.core.balance cimport Adaptive
-from ringmill.core.buffers cimport Group, open_group
+from ringmill.core.buffers cimport Group
 from ringmill.core.cancel cimport cancel_answered, op_cancel_all, op_release_all
+from ringmill.core.complete cimport op_cqe
 from ringmill.core.driver cimport (
     Driver, driver_free, driver_init, here, here_or_none, queue_pop, set_here,
 )
 from ringmill.core.kernel cimport close_ring, forget_ring, open_ring, open_soft, ring_is_soft
-from ringmill.core.op cimport TO_BESIDE, TO_CANCEL, TO_NOBODY, TO_WAKE, forget_value, op_cqe
+from ringmill.core.op cimport TO_BESIDE, TO_CANCEL, TO_NOBODY, TO_WAKE, forget_value
 from ringmill.core.pace cimport pace_looked, pace_new, pace_reached, pace_slept
 from ringmill.core.ring cimport *
 from ringmill.core.spin cimport spin_or_sleep
@@ -26,6 +27,7 @@ from ringmill.core.strand cimport Strand
 from ringmill.core.timers cimport Timers, now_ns
 from ringmill.core.wake cimport Wake
 
+import contextvars
 import os
 import weakref
 
@@ -55,8 +57,6 @@ cdef enum:
     REAP_MAX = 256          # CQEs per look (4 KiB of stack); then fibers run, then the next
     ENTER_BRINGS = 20       # completions per enter, where the kernel limits them (6.13)
     ROOM_TRIES = 10_000     # enters before a kernel that takes nothing is called broken
-    GROUP_COUNT = 128       # buffers of 16 KiB: 2 MiB of address space, used as data comes
-    GROUP_SIZE = 16384
     DRAIN_NS = 1_000_000_000  # for ops to end at close; the kernel is not asked politely then
 
 cdef object machines = weakref.WeakSet()
@@ -190,10 +190,7 @@ cdef int machine_looked(Machine self) except -1:
 
 cdef int64_t machine_timeout(Machine self) noexcept:
     cdef int64_t due = self.timers.next_ns()
-    if due < 0:
-        return RM_FOREVER
-    due -= now_ns()
-    return due if due > 0 else 0
+    return RM_FOREVER if due < 0 else max(0, due - now_ns())
 
 
 # ── cold: entering, events, the ring beside ─────────────────────────────────────────────────
@@ -211,13 +208,10 @@ cdef int machine_entered(Machine self, int res) except -1:
 
 cdef int machine_signals(Machine self) except -1:
     """Run Python's signal handlers; what they raise goes to the main strand."""
-    cdef Strand main = self.main
     try:
         PyErr_CheckSignals()
     except BaseException as error:
-        if main is None or main.ended:
-            raise
-        main.interrupt(error)
+        self.strike(error)
     return 0
 
 
@@ -257,23 +251,22 @@ cdef int machine_ended(Machine self, Strand strand, object value, object error) 
     """A strand of ours is over. Ctrl-C and sys.exit end the program, whichever they struck."""
     cdef Strand main = self.main
     self.strands.discard(strand)
+    if isinstance(error, (KeyboardInterrupt, SystemExit)) and strand is not main:
+        main = machine_main(self)
+        strand.taken = True
+        if main is not None and strand.joiners is not None and main.waiting in strand.joiners:
+            self.struck = error  # main is told by its join
+        else:
+            self.strike(error)
+        if self.dead:
+            error = None  # a forked child: it has been told by strike()
     strand.finish(value, error)
-    if isinstance(error, (KeyboardInterrupt, SystemExit)):
-        if main is not None and main is not strand and not main.ended:
-            strand.taken = True
-            main.interrupt(error)
     return 0
 
 
-cdef Group machine_group(Machine self, rm_ring *ring):
-    """The group that receives on `ring` draw from."""
-    if ring == &self.ring:
-        if self.group is None:
-            self.group = open_group(self, ring, 0, GROUP_COUNT, GROUP_SIZE)
-        return self.group
-    if self.group_beside is None:
-        self.group_beside = open_group(self, ring, 0, GROUP_COUNT, GROUP_SIZE)
-    return self.group_beside
+cdef Strand machine_main(Machine self):
+    """Who gets Ctrl-C: the program's first strand, or whoever runs it, once that has ended."""
+    return self.outer if self.main is not None and self.main.ended else self.main
 
 
 cdef class Machine(Driver):
@@ -345,19 +338,30 @@ cdef class Machine(Driver):
 
     cdef rm_ring *open_beside(self) except NULL:
         """The soft ring for what the real kernel lacks; made at first need."""
-        if self.beside != NULL:
-            return self.beside
         if ring_is_soft(&self.ring):
             return &self.ring  # it answers EINVAL for what it does not know
-        open_soft(&self.soft, self.ring.sq_entries, self.ring.cq_entries)
-        self.beside = &self.soft
+        if self.beside == NULL:
+            open_soft(&self.soft, self.ring.sq_entries, self.ring.cq_entries)
+            self.beside = &self.soft
         return self.beside
+
+    cdef int strike(self, object error) except -1:
+        """Ctrl-C and sys.exit end the program, whichever strand they struck: once."""
+        cdef Strand main = machine_main(self)
+        if error is self.struck:
+            return 0
+        self.struck = error
+        if self.dead or main is None or main.ended:
+            return 0  # a forked child: whoever waits there raises it
+        if main.waiting is None and not main.queued and isinstance(self.current, Strand):
+            main = <Strand>self.current  # main is behind a greenlet of somebody else's
+        return main.interrupt(error)
 
     def call_threadsafe(self, function, *arguments):
         """Have `function(*arguments)` called in this machine's thread, soon. From any thread."""
         if self.dead:
             raise ClosedError("the machine is closed")
-        self.wake.posts.append((function, arguments))
+        self.wake.posts.append((function, arguments, contextvars.copy_context()))
         self.wake.send()
 
     def wakeup(self):
@@ -366,13 +370,12 @@ cdef class Machine(Driver):
 
     def stats(self):
         """Exact counts: what is alive now, and what has happened since the machine was made."""
+        cdef list groups = [each for each in (self.group, self.group_beside) if each is not None]
         return {
             "ops_live": self.ops_live, "ops_max": self.ops_max, "slots": self.slots_size,
             "views_held": self.holds, "blocks_held": self.aux_out,
-            "buffers_lent": (self.group.lent if self.group is not None else 0)
-            + (self.group_beside.lent if self.group_beside is not None else 0),
-            "buffers_starved": (self.group.starved if self.group is not None else 0)
-            + (self.group_beside.starved if self.group_beside is not None else 0),
+            "buffers_lent": sum((<Group>each).lent for each in groups),
+            "buffers_starved": sum((<Group>each).starved for each in groups),
             "strands": len(self.strands), "ready": runnable(self),
             "timers": self.timers.count - self.cancels_again, "enters": self.ring.enters,
             "submitted": self.ring.submitted, "reaped": self.ring.reaped,
@@ -422,6 +425,7 @@ cdef bint machine_left(Machine self) except -1:
 
 cdef int machine_end(Machine self) except -1:
     """The rings first, then what they point to: a CQE that comes late would write freed memory."""
+    self.struck = None
     machine_drain(self)
     cdef uint64_t enters = self.ring.enters, submitted = self.ring.submitted
     cdef uint64_t reaped = self.ring.reaped
@@ -476,6 +480,7 @@ def _end_left(machine):
 cdef int machine_forget(Machine self) except -1:
     """In a forked child: let go of what belongs to the parent, without touching its rings."""
     self.dead = True
+    self.struck = None
     if self.beside != NULL:
         forget_ring(self.beside)
         self.beside = NULL

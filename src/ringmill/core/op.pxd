@@ -34,6 +34,7 @@ cdef enum Result:
     R_MESSAGE
     R_WAITID
     R_WOKEN
+    R_EVENTS
     R_VALUE
 
 # user_data below 2**32 belongs to no op (generations begin at 1).
@@ -48,6 +49,7 @@ cdef class Op:
     cdef Waiter waiter
     cdef Handler handler
     cdef object value              # the bytes being filled; or a local op's result
+    cdef object target             # the object whose descriptor it uses; accept: the listener
     cdef object keep               # what else must live: a path, an address, vectors
     cdef object error              # a local op's error
     cdef Py_buffer view
@@ -69,11 +71,9 @@ cdef io_uring_sqe *op_push_on(Op op, rm_ring *ring, unsigned opcode, int fd) exc
 cdef int op_attach(Op op, Waiter waiter) except -1
 cdef bint op_request_cancel(Op op) except -1
 cdef int op_push_cancel(Op op) except -1
-cdef void op_complete(Op op, int res, uint32_t flags) noexcept
 cdef void op_complete_value(Op op, object value, object error) noexcept
 cdef object op_take(Op op)
 cdef object op_take_data(Op op, int res)
-cdef void op_cqe(Driver driver, uint64_t user_data, int res, uint32_t flags) noexcept
 cdef io_uring_sqe *op_push_again(Op op, unsigned opcode, int fd) except NULL
 
 cdef void drop_aux(Op op) noexcept

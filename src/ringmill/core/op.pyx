@@ -15,11 +15,13 @@ from libc.string cimport memset
 from posix.unistd cimport close as posix_close
 
 from ringmill.core.driver cimport (
-    SLOT_NONE, Driver, Handler, Waiter, aux_give, check_thread, here, rm_slot, slots_grow,
+    SLOT_NONE, Driver, Handler, Waiter, aux_give, check_thread, here, slots_grow,
 )
-from ringmill.core.results cimport accepted, data_taken, message_of, socket_from, stat_of, waitid_of
+from ringmill.core.results cimport (
+    accepted, data_taken, events_asked, message_of, message_undo, socket_from, stat_of, waitid_of,
+)
 from ringmill.core.ring cimport (
-    IORING_CQE_F_MORE, IORING_OP_ASYNC_CANCEL, IORING_OP_NOP, io_uring_sqe, rm_has_op, rm_push,
+    IORING_OP_ASYNC_CANCEL, IORING_OP_NOP, io_uring_sqe, rm_has_op, rm_push,
     rm_ring, rm_sq_room,
 )
 
@@ -47,7 +49,7 @@ cdef object DROPPED = "an op was dropped, not awaited, waited for or detached"
 
 cdef extern from "errno.h":
     enum:
-        EAGAIN, ECANCELED, EINTR
+        EAGAIN, ECANCELED
 
 cdef enum:
     CANCEL_ROOM = 4  # SQEs for cancels alone: a cancel must never wait for what it is to end
@@ -66,17 +68,6 @@ cdef inline int slot_take(Op op) except -1:
     op.generation = driver.slots[slot].generation
     driver.ops_live += 1
     return 0
-
-
-cdef inline void slot_give(Op op) noexcept:
-    cdef rm_slot *slot = &op.driver.slots[op.slot]
-    slot.op = NULL
-    slot.generation += 1
-    if slot.generation == 0:
-        slot.generation = 1
-    slot.next_free = op.driver.slots_free
-    op.driver.slots_free = op.slot
-    op.driver.ops_live -= 1
 
 
 cdef Op op_new(int kind):
@@ -161,54 +152,6 @@ cdef int op_attach(Op op, Waiter waiter) except -1:
     return 0
 
 
-cdef void op_cqe(Driver driver, uint64_t user_data, int res, uint32_t flags) noexcept:
-    """A CQE has come: find its op, by slot and generation."""
-    cdef uint32_t slot = <uint32_t>user_data
-    if (slot >= driver.slots_size or driver.slots[slot].generation != user_data >> 32
-            or driver.slots[slot].op == NULL):
-        driver.stale += 1
-        return
-    cdef Op op = <Op>driver.slots[slot].op
-    cdef Handler handler = op.handler  # held: it may let go of the op, which is what holds it
-    if op.neutral:
-        res = -ECANCELED  # the NOP in its place has succeeded, the op has not
-    if handler is not None:
-        if handler.on_cqe(op, res, flags):
-            op_complete(op, res, flags)
-    elif not flags & IORING_CQE_F_MORE:
-        op_complete(op, res, flags)
-
-
-cdef inline bint is_interrupt(int res) noexcept:
-    """A kernel worker interrupted by our cancel: EINTR, or what the kernel calls it inside."""
-    return res == -EINTR or -516 <= res <= -512  # ERESTARTSYS … ERESTART_RESTARTBLOCK
-
-
-cdef void op_complete(Op op, int res, uint32_t flags) noexcept:
-    """The last CQE: nothing of the program's memory is used any more; the waiter may go on."""
-    cdef Waiter waiter
-    rm_assert(op.kernel == K_QUEUED or op.kernel == K_IN_FLIGHT)
-    op.kernel = K_DONE
-    op.res = -ECANCELED if op.cancel_asked and is_interrupt(res) else res
-    op.flags = flags
-    slot_give(op)
-    if op.holds_view:
-        op.holds_view = False
-        op.driver.holds -= 1
-        PyBuffer_Release(&op.view)
-    elif op.views is not None:
-        op.driver.holds -= op.views.count
-        op.views.release()
-        op.views = None
-    if op.kind <= R_FD:
-        drop_aux(op)  # the later results are made from it
-    waiter = op.waiter
-    if waiter is not None:
-        op.waiter = None
-        waiter.wake(op)
-    Py_DECREF(op)  # the kernel's reference
-
-
 cdef void op_complete_value(Op op, object value, object error) noexcept:
     """A local op is done."""
     cdef Waiter waiter = op.waiter
@@ -268,7 +211,7 @@ cdef object op_take_rare(Op op, int kind, int res):
     """The results that are made from what the kernel wrote into the aux block."""
     try:
         if kind == R_ACCEPT:
-            return accepted(res, op.keep, op.aux)
+            return accepted(res, op.target, op.aux)
         if kind == R_SOCKET:
             return socket_from(res, op.keep)
         if kind == R_STAT:
@@ -277,10 +220,11 @@ cdef object op_take_rare(Op op, int kind, int res):
             return message_of(<bytes>op.value, res, op.aux)
         if kind == R_WOKEN:
             return True
+        if kind == R_EVENTS:
+            return events_asked(res, op.keep)
         return waitid_of(op.aux)
     except BaseException:
-        if kind == R_ACCEPT or kind == R_SOCKET:
-            posix_close(res)
+        op_close_brought(op)
         raise
     finally:
         drop_aux(op)
@@ -305,8 +249,18 @@ cdef void op_undo(Op op) noexcept:
     op.program = P_ABANDONED
     if handler is not None:
         handler.undo(op)
-    elif op.res >= 0 and (op.kind == R_FD or op.kind == R_ACCEPT or op.kind == R_SOCKET):
+    else:
+        op_close_brought(op)
+
+
+cdef void op_close_brought(Op op) noexcept:
+    """Close the descriptors that a result brought, which nobody will have."""
+    if op.res < 0:
+        return
+    if op.kind == R_FD or op.kind == R_ACCEPT or op.kind == R_SOCKET:
         posix_close(op.res)
+    elif op.kind == R_MESSAGE and op.aux != NULL:
+        message_undo(op.aux)
 
 
 cdef bint op_request_cancel(Op op) except -1:

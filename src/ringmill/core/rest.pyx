@@ -7,8 +7,9 @@ cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from ringmill.core.complete cimport op_complete
 from ringmill.core.driver cimport Handler
-from ringmill.core.op cimport Op, op_complete, op_push_again
+from ringmill.core.op cimport Op, op_push_again
 from ringmill.core.ring cimport io_uring_sqe
 
 cdef extern from "errno.h":

@@ -7,6 +7,7 @@ from cpython.bytes cimport (
 )
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF
+from posix.unistd cimport close as posix_close
 
 from ringmill.core.address cimport address_unpack
 from ringmill.core.aux cimport (
@@ -23,6 +24,14 @@ cdef object stat_result = os.stat_result
 cdef object waitid_result = os.waitid_result
 cdef object Socket = socket_module.socket
 
+
+cdef extern from "poll.h" nogil:
+    enum:
+        POLLERR, POLLHUP, POLLNVAL
+
+cdef extern from "sys/socket.h" nogil:
+    enum:
+        SOL_SOCKET, SCM_RIGHTS, MSG_CMSG_CLOEXEC
 
 cdef extern from "sys/sysmacros.h" nogil:
     unsigned long makedev(unsigned major, unsigned minor)
@@ -93,8 +102,30 @@ cdef object accepted(int fd, object listener, const rm_aux *aux):
 cdef object message_of(bytes data, int res, rm_aux *aux):
     """What socket.recvmsg() returns: data, ancillary data, flags, address."""
     cdef msghdr *message = &aux.net.msg
-    return (data[:res], ancillary_of(message), message.msg_flags,
+    return (data[:res], ancillary_of(message), message.msg_flags & ~MSG_CMSG_CLOEXEC,
             address_unpack(&aux.net.address, message.msg_namelen) if message.msg_namelen else None)
+
+
+cdef int events_asked(int res, unsigned mask) noexcept:
+    """Of poll's events those that were asked for, as poll(2) tells them.
+
+    io_uring always waits for POLLRDHUP, too; when nothing else holds it has to be told.
+    """
+    cdef int asked = res & <int>(mask | POLLERR | POLLHUP | POLLNVAL)
+    return asked if asked else res
+
+
+cdef void message_undo(rm_aux *aux) noexcept:
+    """Close the descriptors that came with a message nobody took."""
+    cdef msghdr *message = &aux.net.msg
+    cdef cmsghdr *c = CMSG_FIRSTHDR(message) if message.msg_controllen else NULL
+    cdef size_t i, size
+    while c != NULL:
+        if c.cmsg_level == SOL_SOCKET and c.cmsg_type == SCM_RIGHTS and c.cmsg_len >= CMSG_LEN(0):
+            size = c.cmsg_len - CMSG_LEN(0)
+            for i in range(size // sizeof(int)):
+                posix_close((<int *>CMSG_DATA(c))[i])
+        c = CMSG_NXTHDR(message, c)
 
 
 cdef list ancillary_of(msghdr *message):

@@ -161,6 +161,7 @@ cdef class Strand(Waiter):
         return True
 
     def __await__(self):
+        check_thread(self.driver)
         return self.join_op()
 
     def __del__(self):

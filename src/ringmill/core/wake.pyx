@@ -23,12 +23,15 @@ cdef enum:
 @cython.final
 cdef class Call(Waiter):
     """A call that another thread asked for."""
-    cdef object function, arguments
+    cdef Driver driver
+    cdef object function, arguments, context
 
     cdef int run(self) except -1:
         try:
-            self.function(*self.arguments)
-        except Exception as error:
+            self.context.run(self.function, *self.arguments)
+        except (KeyboardInterrupt, SystemExit) as error:
+            self.driver.strike(error)
+        except BaseException as error:
             report(f"call_threadsafe({self.function!r})", error)
         return 0
 
@@ -85,6 +88,7 @@ cdef class Wake:
         cdef Call call
         while self.posts:
             call = Call.__new__(Call)
-            call.function, call.arguments = self.posts.popleft()
+            call.driver = driver
+            call.function, call.arguments, call.context = self.posts.popleft()
             ready_push(driver, call)
         return 0

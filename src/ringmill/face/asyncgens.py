@@ -9,6 +9,7 @@ Knows the interpreter's hooks; does not know how tasks are run.
 
 from __future__ import annotations
 
+import collections
 import sys
 import weakref
 from collections.abc import AsyncGenerator, Callable
@@ -22,6 +23,7 @@ class AsyncGens:
         self.machine = weakref.ref(machine)
         self.spawn = spawn
         self.begun: weakref.WeakSet[AsyncGenerator[Any, Any]] = weakref.WeakSet()
+        self.left: collections.deque[AsyncGenerator[Any, Any]] = collections.deque()
         self.hooked = False
 
     def track(self) -> None:
@@ -39,15 +41,18 @@ class AsyncGens:
         self.begun.discard(generator)
         machine = self.machine()
         if machine is not None and not machine.closed:
-            machine.call_threadsafe(self.close_soon, generator)
+            self.left.append(generator)
+            machine.call_threadsafe(self.close_left)
 
-    def close_soon(self, generator: AsyncGenerator[Any, Any]) -> None:
-        self.spawn(close(generator))
+    def close_left(self) -> None:
+        while self.left:
+            self.spawn(close(self.left.popleft()))
 
     def take(self) -> list[AsyncGenerator[Any, Any]]:
         """Those that are alive; from here on they are the caller's to close."""
-        alive = list(self.begun)
+        alive = [*self.begun, *self.left]
         self.begun.clear()
+        self.left.clear()
         return alive
 
     def end(self) -> None:

@@ -43,7 +43,8 @@ def open(path, flags, mode=511, *, dir_fd=None):
 def close(fd):
     """Close a file descriptor, or a socket object (which then is detached). See close(2).
 
-    Not cancellable: a descriptor whose close was given up would leak.
+    Not cancellable: a descriptor whose close was given up would leak. An op that is in flight on
+    it goes on, on Linux, and keeps the connection or listener open: cancel it, or shutdown first.
 
     >>> close(os.dup(hello))
     """
@@ -153,6 +154,8 @@ def tee(source, target, n, *, flags=0):
 
 def poll(fd, mask):
     """Wait until one of the events in `mask` (select.POLLIN …) holds; those that do. See poll(2).
+
+    io_uring also ends the wait when the peer has shut down its side: POLLRDHUP, unasked.
 
     >>> poll(pipe_in, select.POLLOUT) == select.POLLOUT
     True
@@ -316,6 +319,9 @@ def accept_each(sock):
 
 def recv_each(sock):
     """The data that comes, piece by piece (1 to 65,536 bytes), until the peer ends its side.
+
+    From a datagram socket: one datagram after the other, without end; a longer one is cut. Use
+    recvmsg to learn of that, and who sent it.
 
     >>> next(iter(recv_each(letter)))
     b'a letter'

@@ -12,8 +12,8 @@ cdef class Fiber(Strand):
 cdef class Fibers:
     cdef list pool                 # ended greenlets, ready for the next fiber
     cdef Fiber base                # the thread's own greenlet: the plain script
-    cdef bint base_parked          # it is suspended by us, so it may begin greenlets for others
-    cdef Fiber to_begin            # asked of the base
+    cdef Fiber parked              # suspended by us, outermost: begins greenlets for the others
+    cdef Fiber to_begin            # asked of it
     cdef object fatal              # the machine cannot go on: raised in the base
     cdef object asyncgens          # asynchronous generators that coroutines have begun
     cdef bint tracks               # … are told to it: a coroutine has run

@@ -17,12 +17,16 @@ from cpython.ref cimport Py_DECREF
 
 from ringmill.core.each cimport Each
 from ringmill.core.machine cimport Machine, machine_ended, machine_here, machine_next
-from ringmill.core.driver cimport Waiter, check_thread, ready_push
+from ringmill.core.driver cimport Waiter, check_thread, ready_push, ready_remove
 from ringmill.core.op cimport K_DONE, P_DETACHED, Op, op_attach, op_request_cancel, op_take
 from ringmill.core.strand cimport Strand
 from ringmill.face.capi cimport (
     PYGEN_ERROR, PYGEN_RETURN, PyContext_CopyCurrent, PyContext_Enter, PyContext_Exit, PyIter_Send,
     PySendResult, reraise,
+)
+from ringmill.face.greenlets cimport (
+    PyGreenlet, PyGreenlet_GetCurrent, PyGreenlet_Import, PyGreenlet_SetParent, _PyGreenlet_API,
+    greenlet_here, greenlet_new, greenlet_root, greenlet_switch,
 )
 
 import types
@@ -30,16 +34,6 @@ import types
 from greenlet import GreenletExit
 
 from ringmill.errors import Cancelled, ClosedError, WouldBlock
-
-cdef extern from "greenlet.h":
-    ctypedef struct PyGreenlet:
-        pass
-    void PyGreenlet_Import()
-    void *_PyGreenlet_API
-    PyGreenlet *PyGreenlet_GetCurrent() except NULL
-    PyGreenlet *PyGreenlet_New(PyObject *run, PyGreenlet *parent) except NULL
-    PyObject *PyGreenlet_Switch(PyGreenlet *greenlet, PyObject *args, PyObject *kwargs) except NULL
-    int PyGreenlet_SetParent(PyGreenlet *greenlet, PyGreenlet *parent) except -1
 
 cdef extern from *:
     """
@@ -83,7 +77,7 @@ cdef int fiber_block(Op op) except -1:
     if nobody_may_wait(machine):
         return refuse(op)
     cdef Fiber me = fiber_here(machine)
-    if me.waiting is not None:
+    if me.waiting is not None or me.queued:
         return refuse(op)  # a finaliser, run by the collector while this fiber waits
     op_attach(op, me)
     me.waiting = op
@@ -111,18 +105,32 @@ cdef int refuse(Op op) except -1:
 cdef int fiber_suspend(Machine machine, Fiber me) except -1:
     """Let others run until somebody has put `me` on the runqueue and it is its turn."""
     cdef Waiter waiter
-    while True:
-        waiter = machine_next(machine)
-        if not isinstance(waiter, Fiber):
-            waiter = run_inline(machine, waiter, me)
-        if waiter is me:
-            machine.current = me
-            return 0
-        if waiter is not None:
-            machine.current = waiter
-            waiter = None  # while we are away, nobody is kept alive by our stack
-            fiber_switch(machine, me)
-            return 0  # whoever switched here has taken us from the runqueue
+    cdef Fiber next
+    try:
+        while not machine.dead:
+            waiter = machine_next(machine)
+            if not isinstance(waiter, Fiber):
+                waiter = run_inline(machine, waiter, me)
+            if waiter is me:
+                machine.current = me
+                return 0
+            if waiter is not None:
+                next = <Fiber>waiter
+                waiter = None
+                fiber_prepare(machine, me, next)
+                next = None  # while we are away, nobody is kept alive by our stack
+                fiber_switch(machine, me)
+                return 0  # whoever switched here has taken us from the runqueue
+    except BaseException:
+        ready_remove(machine, me)  # or it would be woken in its next wait
+        raise
+    return raise_dead(machine)
+
+
+cdef int raise_dead(Machine machine) except -1:
+    if machine.struck is not None:
+        raise machine.struck  # a forked child that ends, in a task or fiber
+    raise ClosedError("the machine was closed while this call waited")
 
 
 cdef Waiter run_inline(Machine machine, Waiter waiter, Waiter me):
@@ -164,68 +172,51 @@ cdef Fiber fiber_here(Machine machine):
     return fiber_adopt(machine, greenlet)
 
 
+cdef int fiber_prepare(Machine machine, Fiber me, Fiber next) except -1:
+    """Make `next` the one that fiber_switch() continues with; one that has not begun gets a
+    pooled greenlet, or a fresh one, which only the parked one begins.
+
+    Whatever is made here may collect garbage: until all is ready it is `me` who runs.
+    """
+    cdef Fibers fibers = <Fibers>machine.face
+    if next.greenlet is None:
+        if fibers.pool:
+            next.greenlet = fibers.pool.pop()
+        elif fibers.parked is None or fibers.parked is me:
+            next.greenlet = greenlet_new(_fiber_main, me.greenlet)
+        else:
+            fibers.to_begin = next
+            machine.current = fibers.parked
+            return 0
+    machine.current = next
+    return 0
+
+
 cdef int fiber_switch(Machine machine, Fiber me) except -1:
     """Continue with machine.current; returns when somebody continues with `me`."""
     cdef Fibers fibers = <Fibers>machine.face
-    cdef bint is_base = me is fibers.base
-    if is_base:
-        fibers.base_parked = True
+    cdef Fiber next
+    cdef bint opens = fibers.parked is None
+    if opens:
+        fibers.parked = me
     try:
-        fiber_continue(machine, fibers, me)
-        while is_base and fibers.to_begin is not None:
-            machine.current = fibers.to_begin
-            fibers.to_begin = None
-            fiber_continue(machine, fibers, me)
+        greenlet_switch((<Fiber>machine.current).greenlet)
+        while opens and fibers.to_begin is not None:
+            next, fibers.to_begin = fibers.to_begin, None
+            machine.current = me
+            fiber_prepare(machine, me, next)
+            next = None
+            greenlet_switch((<Fiber>machine.current).greenlet)
     finally:
         machine.current = me
-        if is_base:
-            fibers.base_parked = False
-    if is_base and fibers.fatal is not None:
+        if opens:
+            fibers.parked = None
+    if opens and fibers.fatal is not None:
         error = fibers.fatal
         fibers.fatal = None
         raise error
     if machine.dead:
-        raise ClosedError("the machine was closed while this call waited")
-    return 0
-
-
-cdef int fiber_continue(Machine machine, Fibers fibers, Fiber me) except -1:
-    """Switch to machine.current; one that has not begun gets a pooled greenlet, or a fresh one,
-    which only the base begins."""
-    cdef object greenlet = (<Fiber>machine.current).greenlet
-    if greenlet is None:
-        if fibers.pool:
-            greenlet = fibers.pool.pop()
-        elif me is fibers.base or not fibers.base_parked:
-            greenlet = greenlet_new(me.greenlet)
-        else:
-            fibers.to_begin = <Fiber>machine.current
-            return greenlet_switch(fibers.base.greenlet)
-        (<Fiber>machine.current).greenlet = greenlet
-    return greenlet_switch(greenlet)
-
-
-# ── greenlets: `object`, since greenlet looks for references that the collector can see ─────
-
-cdef inline object greenlet_here():
-    cdef PyObject *greenlet = <PyObject *>PyGreenlet_GetCurrent()
-    cdef object result = <object>greenlet
-    Py_DECREF(result)  # GetCurrent's own reference
-    return result
-
-
-cdef object greenlet_new(object parent):
-    cdef PyObject *greenlet = <PyObject *>PyGreenlet_New(
-        <PyObject *>_fiber_main, <PyGreenlet *>parent)
-    cdef object result = <object>greenlet
-    Py_DECREF(result)
-    return result
-
-
-cdef int greenlet_switch(object greenlet) except -1:
-    """Returns when somebody switches back. `greenlet` is held meanwhile: it may end."""
-    cdef PyObject *result = PyGreenlet_Switch(<PyGreenlet *>greenlet, NULL, NULL)
-    Py_DECREF(<object>result)
+        raise_dead(machine)
     return 0
 
 
@@ -250,7 +241,8 @@ def _fiber_main(*_):
     except BaseException as error:
         # Nothing may leave a greenlet: the base, which we return to, raises it instead.
         fibers.fatal = error
-        PyGreenlet_SetParent(<PyGreenlet *>mine, <PyGreenlet *>fibers.base.greenlet)
+        if fibers.parked is not None:
+            PyGreenlet_SetParent(<PyGreenlet *>mine, <PyGreenlet *>fibers.parked.greenlet)
 
 
 cdef Fiber fiber_next(Machine machine, Fibers fibers, PyObject *mine):
@@ -324,6 +316,7 @@ cdef class Fibers:
         if self.base is not None:
             self.base.greenlet = None
             self.base = None
+        self.parked = self.to_begin = None
         self.asyncgens.end()
 
 
@@ -331,16 +324,27 @@ cdef Fiber fiber_adopt(Machine machine, object greenlet):
     """Let a Fiber stand for a greenlet that we did not begin: the plain script's, or another's."""
     cdef Fibers fibers = <Fibers>machine.face
     cdef Fiber fiber = fibers.base
-    if fiber is None or fiber.greenlet is not greenlet:
-        fiber = Fiber.__new__(Fiber)
-        fiber.driver = machine
-        fiber.name = "main"
-        fiber.greenlet = greenlet
-        if fibers.base is None:
-            fibers.base = fiber
-            if machine.main is None:
-                machine.main = fiber
+    if fiber is None:
+        fiber = fibers.base = fiber_standing(machine, greenlet_root(greenlet))
+        if machine.main is None:
+            machine.main = fiber
+    if fiber.greenlet is not greenlet:
+        fiber = None
+        for strand in machine.strands:  # one of ours that switched to somebody else's and back
+            if isinstance(strand, Fiber) and (<Fiber>strand).greenlet is greenlet:
+                fiber = <Fiber>strand
+                break
+        if fiber is None:
+            fiber = fiber_standing(machine, greenlet)
     machine.current = fiber
+    return fiber
+
+
+cdef Fiber fiber_standing(Machine machine, object greenlet):
+    cdef Fiber fiber = Fiber.__new__(Fiber)
+    fiber.driver = machine
+    fiber.name = "main"
+    fiber.greenlet = greenlet
     return fiber
 
 
@@ -385,7 +389,8 @@ cdef class Fiber(Strand):
 
 cdef int check_may_wait(Machine machine) except -1:
     """Raise WouldBlock where nobody may wait."""
-    if fiber_here(machine).waiting is not None:
+    cdef Fiber me = fiber_here(machine)
+    if me.waiting is not None or me.queued:
         raise WouldBlock("this call is made by a finaliser while its fiber waits")
     return 0
 
@@ -436,11 +441,14 @@ cdef int drive_wait(Machine machine, object awaited) except -1:
     """Wait for what the coroutine yielded: an op, or None for `let others run`."""
     cdef Fiber me
     if isinstance(awaited, Op):
-        return fiber_block(<Op>awaited)
+        return 0 if (<Op>awaited).kernel == K_DONE else fiber_block(<Op>awaited)
     if awaited is None:
         me = fiber_here(machine)
+        if me.waiting is not None or me.queued:
+            raise WouldBlock("this call is made by a finaliser while its fiber waits")
         ready_push(machine, me)
-        return fiber_suspend(machine, me)
+        fiber_suspend(machine, me)
+        return me.raise_pending() if me.must_raise else 0
     raise RuntimeError(f"{awaited!r} was awaited; outside asyncio only ops can be")
 
 

@@ -41,17 +41,21 @@ def check_outermost(machine):
 
 def run_to_end(machine, main, arguments):
     cdef Machine self = machine
-    cdef Strand strand
+    cdef Strand strand, me
     check_outermost(self)
+    me = fiber_here(self)
     strand = spawn_strand(self, main, arguments, {})
-    previous = self.main
-    self.main = strand
+    previous, before = self.main, self.outer
+    self.main, self.outer = strand, me
     try:
         return wait(strand.join_op())
     finally:
         strand.request_cancel()  # when we were interrupted ourselves
-        self.main = previous
+        self.main, self.outer = previous, before
+        self.struck = None
         end_strands(self)
+        if me.pending is not None:  # Ctrl-C came between the last wait and here
+            me.raise_pending()
 
 
 def end_strands(machine):

@@ -9,7 +9,7 @@ cimport cython
 from libc.stdint cimport uint64_t
 
 from ringmill.core.machine cimport Machine, machine_here
-from ringmill.core.driver cimport Waiter
+from ringmill.core.driver cimport Waiter, check_thread
 from ringmill.core.op cimport K_DONE, P_TAKEN, Op, op_attach, op_complete_value, op_local
 from ringmill.core.strand cimport Strand
 from ringmill.face.fiber cimport drive, strand_here
@@ -56,7 +56,7 @@ cdef class scope:
         self.entered = True
         self.machine = machine_here()
         self.host = strand_here(self.machine)
-        self.before = self.host.cancels
+        self.before = self.host.cancels - self.host.unraised
         self.children = set()
         self.errors = []
         return self
@@ -76,6 +76,7 @@ cdef class scope:
         cdef Strand strand
         if not self.entered or (self.closing and not self.children):
             raise RuntimeError("this scope is not open")
+        check_thread(self.machine)
         strand = spawn_strand(self.machine, function, arguments, keywords)
         child = Child.__new__(Child)
         child.owner = self
@@ -88,6 +89,8 @@ cdef class scope:
 
     def cancel(self):
         """Ask everybody in the scope to stop, the block included; the block then ends quietly."""
+        if self.machine is not None and not self.machine.dead:
+            check_thread(self.machine)
         scope_cancel(self)
 
     @property
@@ -124,6 +127,9 @@ async def scope_end(scope self, error):
         if error is not None and not isinstance(error, Cancelled):
             self.errors.append(error)
         errors, self.errors = self.errors, []
+        for each in errors:
+            if isinstance(each, (KeyboardInterrupt, SystemExit)):
+                raise each  # not wrapped away: the program ends with it
         raise BaseExceptionGroup("errors in a scope", errors)
     if stopped is not None and error is None:
         raise stopped
@@ -133,11 +139,12 @@ async def scope_end(scope self, error):
 async def scope_wait(scope self):
     """Wait for the last child; being asked to stop is passed on to them, and returned."""
     stopped = None
-    while self.children:
+    while self.children and not self.machine.dead:  # dead: they will never end
         self.idle = op_local(self.machine)
         try:
             await self.idle
         except BaseException as caught:
-            stopped = caught
+            if stopped is None or isinstance(stopped, Cancelled):
+                stopped = caught
             scope_cancel(self)
     return stopped

@@ -11,7 +11,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 
 from ringmill.core.machine cimport Machine, machine_ended
 from ringmill.core.driver cimport check_thread, ready_push
-from ringmill.core.op cimport Op, op_attach, op_request_cancel
+from ringmill.core.op cimport K_DONE, Op, op_attach, op_request_cancel
 from ringmill.core.strand cimport Strand
 from ringmill.face.capi cimport (
     PYGEN_ERROR, PYGEN_RETURN, PyContext_CopyCurrent, PyContext_Enter, PyContext_Exit, PyIter_Send,
@@ -81,6 +81,8 @@ cdef int task_wait(Task self, object awaited) except -1:
             raise RuntimeError(f"{awaited!r} was awaited; outside asyncio only ops can be")
         op = <Op>awaited
         check_thread(op.driver)
+        if op.kernel == K_DONE:  # an awaitable of the program's own may yield one: it looks again
+            return ready_push(self.driver, self)
         op_attach(op, self)
     except BaseException as error:
         self.pending = error  # thrown in at the next step

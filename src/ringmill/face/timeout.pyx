@@ -10,6 +10,7 @@ cimport cython
 from libc.stdint cimport uint64_t
 
 from ringmill.core.machine cimport Machine, machine_here
+from ringmill.core.driver cimport check_thread
 from ringmill.core.strand cimport Strand
 from ringmill.core.timers cimport Timer, deadline_in
 from ringmill.face.fiber cimport strand_here
@@ -43,7 +44,7 @@ cdef class timeout(Timer):
             raise RuntimeError("a timeout is entered once; make a new one")
         self.machine = machine_here()
         self.strand = strand_here(self.machine)
-        self.before = self.strand.cancels
+        self.before = self.strand.cancels - self.strand.unraised
         timeout_arm(self)
         return self
 
@@ -68,6 +69,8 @@ cdef class timeout(Timer):
         """Give the block `seconds` from now (None: no limit). RuntimeError when time is up."""
         if seconds is not None:
             deadline_in(seconds)  # refuses what is no span, before anything is changed
+        if self.machine is not None:
+            check_thread(self.machine)
         if self.fired or self.over:
             raise RuntimeError("this timeout has passed already, or its block is over")
         self.seconds = seconds

@@ -7,7 +7,9 @@ from libc.stdint cimport uint64_t
 
 from ringmill.core.address cimport address_pack
 from ringmill.core.aux cimport sockaddr_storage
-from ringmill.core.each cimport Each, Shots, each_new, shots_new
+from ringmill.core.each cimport (
+    Each, Shots, each_new, shots_new, shots_of_file, shots_of_socket,
+)
 from ringmill.core.hold cimport hold_aux, hold_view, hold_views
 from ringmill.core.op cimport *
 from ringmill.core.rest cimport rest_begin, rest_new
@@ -104,13 +106,15 @@ cdef Op start_close(object fd):
     cdef Op op = op_new_shielded(R_NOTHING)
     cdef int fd_fd = fd_to_close(fd)
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_CLOSE, fd_fd)
+    let_go(fd)
     return op
 
 
 def close(fd):
     """Close a file descriptor, or a socket object (which then is detached). See close(2).
 
-    Not cancellable: a descriptor whose close was given up would leak.
+    Not cancellable: a descriptor whose close was given up would leak. An op that is in flight on
+    it goes on, on Linux, and keeps the connection or listener open: cancel it, or shutdown first.
 
     >>> close(os.dup(hello))
     """
@@ -120,6 +124,7 @@ def close(fd):
 cdef Op start_read(object fd, object n, object offset):
     cdef Op op = op_new(R_DATA)
     cdef int fd_fd = fd_of(fd)
+    op.target = fd
     cdef unsigned n_size = fresh_bytes(op, n)
     cdef uint64_t offset_at = offset_of(offset)
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_READ, fd_fd)
@@ -144,6 +149,7 @@ def read(fd, n, *, offset=None):
 cdef Op start_readinto(object fd, object buffer, object offset):
     cdef Op op = op_new(R_COUNT)
     cdef int fd_fd = fd_of(fd)
+    op.target = fd
     hold_view(op, buffer, True)
     cdef uint64_t offset_at = offset_of(offset)
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_READ, fd_fd)
@@ -167,6 +173,7 @@ def readinto(fd, buffer, *, offset=None):
 cdef Op start_readv(object fd, object buffers, object offset):
     cdef Op op = op_new(R_COUNT)
     cdef int fd_fd = fd_of(fd)
+    op.target = fd
     cdef Views buffers_views = hold_views(op, buffers, True)
     cdef uint64_t offset_at = offset_of(offset)
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_READV, fd_fd)
@@ -188,6 +195,7 @@ def readv(fd, buffers, *, offset=None):
 cdef Op start_write(object fd, object data, object offset):
     cdef Op op = op_new(R_COUNT)
     cdef int fd_fd = fd_of(fd)
+    op.target = fd
     hold_view(op, data, False)
     cdef uint64_t offset_at = offset_of(offset)
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_WRITE, fd_fd)
@@ -209,6 +217,7 @@ def write(fd, data, *, offset=None):
 cdef Op start_write_all(object fd, object data, object offset):
     cdef Op op = op_new(R_NOTHING)
     cdef int fd_fd = fd_of(fd)
+    op.target = fd
     hold_view(op, data, False)
     cdef uint64_t offset_at = offset_of(offset)
     op.handler = rest_new()
@@ -233,6 +242,7 @@ def write_all(fd, data, *, offset=None):
 cdef Op start_writev(object fd, object buffers, object offset):
     cdef Op op = op_new(R_COUNT)
     cdef int fd_fd = fd_of(fd)
+    op.target = fd
     cdef Views buffers_views = hold_views(op, buffers, False)
     cdef uint64_t offset_at = offset_of(offset)
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_WRITEV, fd_fd)
@@ -254,6 +264,7 @@ def writev(fd, buffers, *, offset=None):
 cdef Op start_fsync(object fd, bint datasync):
     cdef Op op = op_new(R_NOTHING)
     cdef int fd_fd = fd_of(fd)
+    op.target = fd
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_FSYNC, fd_fd)
     if datasync:
         sqe.fsync_flags |= IORING_FSYNC_DATASYNC
@@ -302,7 +313,9 @@ def stat(path, *, dir_fd=None, bint follow_symlinks=True):
 cdef Op start_splice(object source, object target, unsigned n, object offset_source, object offset_target, unsigned flags):
     cdef Op op = op_new(R_COUNT)
     cdef int source_fd = fd_of(source)
+    op.keep = source
     cdef int target_fd = fd_of(target)
+    op.target = target
     cdef uint64_t offset_source_at = offset_of(offset_source)
     cdef uint64_t offset_target_at = offset_of(offset_target)
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SPLICE, target_fd)
@@ -328,7 +341,9 @@ def splice(source, target, n, *, offset_source=None, offset_target=None, flags=0
 cdef Op start_tee(object source, object target, unsigned n, unsigned flags):
     cdef Op op = op_new(R_COUNT)
     cdef int source_fd = fd_of(source)
+    op.keep = source
     cdef int target_fd = fd_of(target)
+    op.target = target
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_TEE, target_fd)
     sqe.splice_fd_in = source_fd
     sqe.len = n
@@ -348,8 +363,10 @@ def tee(source, target, n, *, flags=0):
 
 
 cdef Op start_poll(object fd, unsigned mask):
-    cdef Op op = op_new(R_COUNT)
+    cdef Op op = op_new(R_EVENTS)
     cdef int fd_fd = fd_of(fd)
+    op.target = fd
+    op.keep = mask
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_POLL_ADD, fd_fd)
     sqe.poll32_events = mask
     return op
@@ -357,6 +374,8 @@ cdef Op start_poll(object fd, unsigned mask):
 
 def poll(fd, mask):
     """Wait until one of the events in `mask` (select.POLLIN …) holds; those that do. See poll(2).
+
+    io_uring also ends the wait when the peer has shut down its side: POLLRDHUP, unasked.
 
     >>> poll(pipe_in, select.POLLOUT) == select.POLLOUT
     True
@@ -384,6 +403,7 @@ def socket(family=_socket.AF_INET, type=_socket.SOCK_STREAM, proto=0):
 cdef Op start_bind(object sock, object address):
     cdef Op op = op_new(R_NOTHING)
     cdef int sock_fd = fd_of(sock)
+    op.target = sock
     hold_aux(op)
     op.aux.net.address_len = address_pack(address, &op.aux.net.address)
     op.error = address
@@ -404,6 +424,7 @@ def bind(sock, address):
 cdef Op start_listen(object sock, int backlog):
     cdef Op op = op_new(R_NOTHING)
     cdef int sock_fd = fd_of(sock)
+    op.target = sock
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_LISTEN, sock_fd)
     sqe.len = backlog
     return op
@@ -420,9 +441,9 @@ def listen(sock, backlog=128):
 cdef Op start_accept(object sock, unsigned flags):
     cdef Op op = op_new(R_ACCEPT)
     cdef int sock_fd = fd_of(sock)
+    op.target = sock
     hold_aux(op)
     op.aux.net.address_len = sizeof(sockaddr_storage)
-    op.keep = sock
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_ACCEPT, sock_fd)
     sqe.accept_flags = flags | SOCK_CLOEXEC
     sqe.addr = <uint64_t><size_t>&op.aux.net.address
@@ -442,6 +463,7 @@ def accept(sock, *, flags=0):
 cdef Op start_connect(object sock, object address):
     cdef Op op = op_new(R_NOTHING)
     cdef int sock_fd = fd_of(sock)
+    op.target = sock
     hold_aux(op)
     op.aux.net.address_len = address_pack(address, &op.aux.net.address)
     op.error = address
@@ -464,6 +486,7 @@ def connect(sock, address):
 cdef Op start_recv(object sock, object n, unsigned flags):
     cdef Op op = op_new(R_DATA)
     cdef int sock_fd = fd_of(sock)
+    op.target = sock
     cdef unsigned n_size = fresh_bytes(op, n)
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_RECV, sock_fd)
     sqe.addr = <uint64_t><size_t>PyBytes_AS_STRING(op.value)
@@ -484,6 +507,7 @@ def recv(sock, n, *, flags=0):
 cdef Op start_recv_into(object sock, object buffer, unsigned flags):
     cdef Op op = op_new(R_COUNT)
     cdef int sock_fd = fd_of(sock)
+    op.target = sock
     hold_view(op, buffer, True)
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_RECV, sock_fd)
     sqe.addr = <uint64_t><size_t>op.view.buf
@@ -504,6 +528,7 @@ def recv_into(sock, buffer, *, flags=0):
 cdef Op start_send(object sock, object data, unsigned flags):
     cdef Op op = op_new(R_COUNT)
     cdef int sock_fd = fd_of(sock)
+    op.target = sock
     hold_view(op, data, False)
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SEND, sock_fd)
     sqe.addr = <uint64_t><size_t>op.view.buf
@@ -524,6 +549,7 @@ def send(sock, data, *, flags=0):
 cdef Op start_sendall(object sock, object data, unsigned flags):
     cdef Op op = op_new(R_NOTHING)
     cdef int sock_fd = fd_of(sock)
+    op.target = sock
     hold_view(op, data, False)
     op.handler = rest_new()
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SEND, sock_fd)
@@ -547,6 +573,7 @@ def sendall(sock, data, *, flags=0):
 cdef Op start_sendmsg(object sock, object buffers, object ancdata, unsigned flags, object address):
     cdef Op op = op_new(R_COUNT)
     cdef int sock_fd = fd_of(sock)
+    op.target = sock
     cdef Views buffers_views = hold_views(op, buffers, False)
     hold_aux(op)
     op.aux.net.msg.msg_iov = buffers_views.iov
@@ -574,6 +601,7 @@ def sendmsg(sock, buffers, ancdata=(), *, flags=0, address=None):
 cdef Op start_recvmsg(object sock, object n, object ancbufsize, unsigned flags):
     cdef Op op = op_new(R_MESSAGE)
     cdef int sock_fd = fd_of(sock)
+    op.target = sock
     fresh_message(op, n)
     ancillary_in(op, ancbufsize)
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_RECVMSG, sock_fd)
@@ -597,6 +625,7 @@ def recvmsg(sock, n, ancbufsize=0, *, flags=0):
 cdef Op start_shutdown(object sock, int how):
     cdef Op op = op_new(R_NOTHING)
     cdef int sock_fd = fd_of(sock)
+    op.target = sock
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SHUTDOWN, sock_fd)
     sqe.len = how
     return op
@@ -677,9 +706,9 @@ def futex_wake(word, n, *, mask=4294967295):
 cdef Each start_accept_each(object sock):
     cdef Shots shots = shots_new(R_ACCEPT, IORING_OP_ACCEPT, RM_ACCEPT_MULTISHOT, False)
     shots.template.fd = fd_of(sock)
+    shots.source = sock
     shots.template.ioprio = IORING_ACCEPT_MULTISHOT
     shots.template.accept_flags = SOCK_CLOEXEC
-    shots.like = sock
     return each_new(shots)
 
 
@@ -696,12 +725,17 @@ def accept_each(sock):
 cdef Each start_recv_each(object sock):
     cdef Shots shots = shots_new(R_DATA, IORING_OP_RECV, RM_RECV_MULTISHOT, True)
     shots.template.fd = fd_of(sock)
+    shots.source = sock
     shots.template.ioprio = IORING_RECV_MULTISHOT
+    shots_of_socket(shots)
     return each_new(shots)
 
 
 def recv_each(sock):
     """The data that comes, piece by piece (1 to 65,536 bytes), until the peer ends its side.
+
+    From a datagram socket: one datagram after the other, without end; a longer one is cut. Use
+    recvmsg to learn of that, and who sent it.
 
     >>> next(iter(recv_each(letter)))
     b'a letter'
@@ -712,7 +746,9 @@ def recv_each(sock):
 cdef Each start_read_each(object fd):
     cdef Shots shots = shots_new(R_DATA, IORING_OP_READ_MULTISHOT, RM_READ_MULTISHOT, True)
     shots.template.fd = fd_of(fd)
+    shots.source = fd
     shots.template.off = <uint64_t>-1
+    shots_of_file(shots)
     return each_new(shots)
 
 
@@ -728,6 +764,7 @@ def read_each(fd):
 cdef Each start_poll_each(object fd, unsigned mask):
     cdef Shots shots = shots_new(R_COUNT, IORING_OP_POLL_ADD, RM_POLL_MULTISHOT, False)
     shots.template.fd = fd_of(fd)
+    shots.source = fd
     shots.template.poll32_events = mask
     shots.template.len = IORING_POLL_ADD_MULTI
     return each_new(shots)

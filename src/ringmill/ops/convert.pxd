@@ -5,6 +5,7 @@ from ringmill.core.op cimport Op
 
 cdef int fd_of(object fd) except -1
 cdef int fd_to_close(object fd) except -1
+cdef int let_go(object fd) noexcept
 cdef int dir_fd_of(object dir_fd) except? -1
 cdef bytes path_of(object path)
 cdef uint64_t offset_of(object offset) except? 0

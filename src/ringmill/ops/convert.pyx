@@ -17,6 +17,7 @@ from ringmill.core.hold cimport hold_aux, hold_view
 from ringmill.core.op cimport Op
 from ringmill.ops.constants cimport AT_FDCWD
 
+import io
 import os
 
 cdef extern from "errno.h":
@@ -51,12 +52,19 @@ cdef int fd_of(object fd) except -1:
 
 
 cdef int fd_to_close(object fd) except -1:
-    """The descriptor, taken away from a socket object, which would else close it again."""
-    cdef int number = fd_of(fd)
-    detach = getattr(fd, "detach", None)
-    if detach is not None:
-        detach()
-    return number
+    """The descriptor of an int or a socket. A file object has data to write before it goes."""
+    if isinstance(fd, io.IOBase):
+        raise TypeError(f"close takes a descriptor or a socket; {fd!r} closes itself: .close()")
+    return fd_of(fd)
+
+
+cdef int let_go(object fd) noexcept:
+    """The close is queued: a socket object must not close the number once more."""
+    if not isinstance(fd, int):
+        detach = getattr(fd, "detach", None)
+        if detach is not None:
+            detach()
+    return 0
 
 
 cdef int dir_fd_of(object dir_fd) except? -1:

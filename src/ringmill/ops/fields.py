@@ -35,19 +35,20 @@ class Outcome:
 
 # ── file descriptors ────────────────────────────────────────────────────────────────────────
 
-Fd = Kind(
+Fd = Kind(  # the op keeps the object: a socket that nobody else holds must not close meanwhile
     "FileDescriptorLike", "object",
-    check=("cdef int {0}_fd = fd_of({0})",), fd="{0}_fd",
+    check=("cdef int {0}_fd = fd_of({0})", "op.target = {0}"), fd="{0}_fd",
     soft=("int {0} = sqe->fd;",),
 )
 ClosingFd = Kind(
     "FileDescriptorLike", "object",
     check=("cdef int {0}_fd = fd_to_close({0})",), fd="{0}_fd",
+    fill=("let_go({0})",),
     soft=("int {0} = sqe->fd;",),
 )
 SpliceFd = Kind(
     "FileDescriptorLike", "object",
-    check=("cdef int {0}_fd = fd_of({0})",),
+    check=("cdef int {0}_fd = fd_of({0})", "op.keep = {0}"),
     fill=("sqe.splice_fd_in = {0}_fd",),
     soft=("int {0} = sqe->splice_fd_in;",),
 )
@@ -214,10 +215,11 @@ Whole = Outcome("None", "R_NOTHING", check=("op.handler = rest_new()",),
 Count = Outcome("int", "R_COUNT")
 Data = Outcome("bytes", "R_DATA")
 Woken = Outcome("bool", "R_WOKEN")  # EAGAIN, the word holds another value, is False
+Events = Outcome("int", "R_EVENTS", check=("op.keep = mask",))
 NewFd = Outcome("int", "R_FD")
 Accepted = Outcome(
     "tuple[socket.socket, Any]", "R_ACCEPT",
-    check=("hold_aux(op)", "op.aux.net.address_len = sizeof(sockaddr_storage)", "op.keep = sock"),
+    check=("hold_aux(op)", "op.aux.net.address_len = sizeof(sockaddr_storage)"),
     fill=(
         "sqe.addr = <uint64_t><size_t>&op.aux.net.address",
         "sqe.addr2 = <uint64_t><size_t>&op.aux.net.address_len",

@@ -19,7 +19,9 @@ from libc.stdint cimport uint64_t
 
 from ringmill.core.address cimport address_pack
 from ringmill.core.aux cimport sockaddr_storage
-from ringmill.core.each cimport Each, Shots, each_new, shots_new
+from ringmill.core.each cimport (
+    Each, Shots, each_new, shots_new, shots_of_file, shots_of_socket,
+)
 from ringmill.core.hold cimport hold_aux, hold_view, hold_views
 from ringmill.core.op cimport *
 from ringmill.core.rest cimport rest_begin, rest_new
@@ -139,6 +141,7 @@ def _start_many(entry: Entry) -> list[str]:
         f"    cdef Shots shots = shots_new({entry.outcome.kind}, IORING_OP_{entry.opcode}, "
         f"{entry.behaviour}, {entry.group})",
         f"    shots.template.fd = fd_of({fd})",
+        f"    shots.source = {fd}",
         *(f"    {line}" for line in entry.finish),
         "    return each_new(shots)",
     ]

@@ -30,6 +30,7 @@ from ringmill.ops.fields import (
     Count,
     Data,
     DirFd,
+    Events,
     Fd,
     Fresh,
     From,
@@ -91,7 +92,8 @@ def open(path: Path, flags: Number("open_flags", also="O_CLOEXEC"),
 def close(fd: ClosingFd) -> Nothing:
     """Close a file descriptor, or a socket object (which then is detached). See close(2).
 
-    Not cancellable: a descriptor whose close was given up would leak.
+    Not cancellable: a descriptor whose close was given up would leak. An op that is in flight on
+    it goes on, on Linux, and keeps the connection or listener open: cancel it, or shutdown first.
 
     >>> close(os.dup(hello))
     """
@@ -208,8 +210,10 @@ def tee(source: SpliceFd, target: Fd, n: Number("len"), *,
 
 
 @op("POLL_ADD", soft=None)
-def poll(fd: Fd, mask: Number("poll32_events")) -> Count:
+def poll(fd: Fd, mask: Number("poll32_events")) -> Events:
     """Wait until one of the events in `mask` (select.POLLIN …) holds; those that do. See poll(2).
+
+    io_uring also ends the wait when the peer has shut down its side: POLLRDHUP, unasked.
 
     >>> poll(pipe_in, select.POLLOUT) == select.POLLOUT
     True
@@ -384,7 +388,6 @@ def futex_wake(word: Word, n: HowMany, *, mask: Number("addr3") = 0xFFFFFFFF) ->
 @each("ACCEPT", behaviour="RM_ACCEPT_MULTISHOT", fill=(
     "shots.template.ioprio = IORING_ACCEPT_MULTISHOT",
     "shots.template.accept_flags = SOCK_CLOEXEC",
-    "shots.like = sock",
 ))
 def accept_each(sock: Fd) -> Sockets:
     """The connections that come, one after the other, as socket objects.
@@ -397,9 +400,13 @@ def accept_each(sock: Fd) -> Sockets:
 
 @each("RECV", behaviour="RM_RECV_MULTISHOT", group=True, fill=(
     "shots.template.ioprio = IORING_RECV_MULTISHOT",
+    "shots_of_socket(shots)",
 ))
 def recv_each(sock: Fd) -> Pieces:
     """The data that comes, piece by piece (1 to 65,536 bytes), until the peer ends its side.
+
+    From a datagram socket: one datagram after the other, without end; a longer one is cut. Use
+    recvmsg to learn of that, and who sent it.
 
     >>> next(iter(recv_each(letter)))
     b'a letter'
@@ -408,6 +415,7 @@ def recv_each(sock: Fd) -> Pieces:
 
 @each("READ_MULTISHOT", behaviour="RM_READ_MULTISHOT", group=True, fill=(
     "shots.template.off = <uint64_t>-1",
+    "shots_of_file(shots)",
 ))
 def read_each(fd: Fd) -> Pieces:
     """The data that a pipe, terminal or file brings, piece by piece, until its end.
