@@ -8,7 +8,6 @@ into them. Knows machines, signals and multiprocessing; does not know what a wor
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import pickle
 import signal
@@ -273,9 +272,7 @@ def _work(index: int, letter: _Letter, grace: float, options: dict[str, Any],
             signal.signal(number, _end)
         threading.Thread(target=_outlive_nobody, args=(grace,), daemon=True).start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
-        begun = main(*arguments) if inspect.iscoroutinefunction(main) else None
-        result = run(main, *arguments, **options) if begun is None else run(begun, **options)
-        said, code = ("returned", result), 0
+        said, code = ("returned", run(main, *arguments, **options)), 0
     except _Ended as ended:
         said, code = ("ended", ended.code), 128 + int(str(ended))
     except SystemExit as exited:

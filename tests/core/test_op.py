@@ -164,6 +164,25 @@ def test_an_op_dropped_in_flight_lives_until_its_last_completion(machine, pipe):
     assert machine.stats()["views_held"] == 0
 
 
+@pytest.mark.parametrize("name", ["recv", "sleep", "park", "yield_now"])
+def test_a_forgotten_await_is_told(machine, name):
+    """Also of what nothing ever comes to; where the program drops it, or when the machine ends."""
+    left, right = socket.socketpair()
+    arguments = {"recv": (left, 1), "sleep": (3600,)}.get(name, ())
+
+    async def main():
+        getattr(aio, name)(*arguments)
+        await aio.nop()
+
+    with pytest.warns(ResourceWarning, match="op was dropped") as told:
+        machine.run(main())
+        machine.close()
+        gc.collect()
+    assert len(told) == 1
+    left.close()
+    right.close()
+
+
 def test_detached_ops_say_nothing(machine):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -10,14 +10,18 @@ from libc.stdint cimport int64_t, uint32_t
 
 from ringmill.core.complete cimport op_complete
 from ringmill.core.driver cimport Driver, Handler
-from ringmill.core.op cimport Op, op_push_cancel, op_request_cancel
+from ringmill.core.op cimport P_NEW, Op, op_push_cancel, op_request_cancel, warn_unawaited
 from ringmill.core.timers cimport Timer, Timers, now_ns
 
 cdef extern from "errno.h":
     enum:
         ECANCELED
 
+cdef extern from "Python.h":
+    Py_ssize_t Py_REFCNT(object)
+
 cdef enum:
+    DROPPED = 2  # references to an op that the program has let go of: the kernel's, and ours here
     AGAIN_NS = 1_000_000  # the first repetition; doubled each time,
     DOUBLED_MAX = 7       # up to 128 ms: a disk that hangs is not asked all the time
 
@@ -56,9 +60,13 @@ cdef int cancel_answered(Driver driver, Timers timers, uint32_t slot, int res) e
 
 cdef int op_cancel_all(Driver driver) except -1:
     cdef uint32_t i
+    cdef Op op
     for i in range(driver.slots_size):
         if driver.slots[i].op != NULL:
-            op_request_cancel(<Op>driver.slots[i].op)
+            op = <Op>driver.slots[i].op
+            if op.program == P_NEW and not op.cancel_asked and Py_REFCNT(op) == DROPPED:
+                warn_unawaited()
+            op_request_cancel(op)
     return 0
 
 

@@ -72,6 +72,7 @@ cdef int op_attach(Op op, Waiter waiter) except -1
 cdef bint op_request_cancel(Op op) except -1
 cdef int op_push_cancel(Op op) except -1
 cdef void op_complete_value(Op op, object value, object error) noexcept
+cdef void warn_unawaited() noexcept
 cdef object op_take(Op op)
 cdef object op_take_data(Op op, int res)
 cdef io_uring_sqe *op_push_again(Op op, unsigned opcode, int fd) except NULL

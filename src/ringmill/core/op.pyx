@@ -342,6 +342,8 @@ cdef class Op:
                 warn_unawaited()
             op_undo(self)
         elif self.ring == NULL and self.kernel == K_IN_FLIGHT and self.handler is not None:
+            if self.program == P_NEW and not self.cancel_asked:
+                warn_unawaited()
             self.handler.cancelled(self)  # a local op that nobody waits for any more
         if self.holds_view:  # an argument was refused after the buffer was taken
             self.holds_view = False

@@ -29,7 +29,8 @@ class Machine(CoreMachine):
         equip(self)
 
     def run(self, main: Callable[..., Any] | Coroutine[Any, Any, Any], *arguments: Any) -> Any:
-        """Run a function as the first fiber, or a coroutine as a task; what it returns or raises.
+        """Run a function as the first fiber, an `async def` one or a coroutine as the first task;
+        what it returns or raises.
 
         When it has ended, the fibers and tasks that it left behind are cancelled and awaited.
         """
@@ -64,7 +65,7 @@ def machine() -> Machine:
 
 def run(main: Callable[..., Any] | Coroutine[Any, Any, Any], *arguments: Any,
         **options: Any) -> Any:
-    """Run `main` (a function or a coroutine) on a machine; what it returns or raises.
+    """Run `main` (a function, an `async def` one, or a coroutine); what it returns or raises.
 
     Uses the thread's machine, or makes one (with `options`, see Machine) and closes it.
     """

@@ -15,9 +15,24 @@ from ringmill.face.fiber cimport (
 from ringmill.face.task cimport pause_new, task_new
 
 import collections.abc
+import functools
+
+
+cdef enum:
+    CO_COROUTINE = 0x80  # inspect's: an `async def`
+
+
+cdef bint is_async(object function) except -1:
+    """Does calling it make a coroutine? Methods and partials are asked for their function."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    code = getattr(function, "__code__", None)
+    return code is not None and code.co_flags & CO_COROUTINE
 
 
 cdef Strand spawn_strand(Machine machine, object function, tuple arguments, dict keywords):
+    if is_async(function):
+        return task_new(machine, function(*arguments, **keywords))
     if isinstance(function, collections.abc.Coroutine):
         if arguments or keywords:
             raise TypeError("a coroutine object takes no arguments; it has them already")
@@ -26,7 +41,8 @@ cdef Strand spawn_strand(Machine machine, object function, tuple arguments, dict
 
 
 def spawn(function, *arguments, **keywords):
-    """Begin a fiber that runs `function(*arguments, **keywords)`, or a task for a coroutine.
+    """Begin a fiber that runs `function(*arguments, **keywords)`; for an `async def` function, or a
+    coroutine, a task.
 
     It runs once the caller waits. `join()` it, or its error goes to sys.unraisablehook.
     """

@@ -11,7 +11,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 
 from ringmill.core.machine cimport Machine, machine_ended
 from ringmill.core.driver cimport check_thread, ready_push
-from ringmill.core.op cimport K_DONE, Op, op_attach, op_request_cancel
+from ringmill.core.op cimport K_DONE, Op, op_attach, op_request_cancel, warn_unawaited
 from ringmill.core.strand cimport Strand
 from ringmill.face.capi cimport (
     PYGEN_ERROR, PYGEN_RETURN, PyContext_CopyCurrent, PyContext_Enter, PyContext_Exit, PyIter_Send,
@@ -141,6 +141,10 @@ cdef int task_end(Task self, object value, object error) except -1:
 @cython.freelist(64)
 cdef class Pause:
     """Awaited once: lets others run."""
+
+    def __dealloc__(self):
+        if not self.paused:
+            warn_unawaited()
 
     def __await__(self):
         return self
