@@ -9,6 +9,7 @@ from ringmill.core.aux cimport (
     AF_INET, AF_INET6, AF_UNIX, sockaddr_in, sockaddr_in6, sockaddr_storage,
     sockaddr_un, socklen_t,
 )
+from ringmill.core.errno cimport ENAMETOOLONG, ENODEV
 
 import operator
 import os
@@ -57,7 +58,7 @@ cdef socklen_t pack_unix(object address, sockaddr_un *out) except 0:
     # An abstract name begins with NUL and has none at its end; a path must not contain any.
     cdef bint abstract = path[:1] == b"\0"
     if len(path) > UN_PATH_MAX - (0 if abstract else 1):
-        raise OSError(36, "AF_UNIX path too long", address)  # ENAMETOOLONG
+        raise OSError(ENAMETOOLONG, "AF_UNIX path too long", address)
     if not abstract and b"\0" in path:
         raise ValueError("embedded null byte in the path of a Unix socket")
     out.sun_family = AF_UNIX
@@ -109,7 +110,7 @@ cdef unsigned zone_index(str zone) except? 0:
     cdef bytes name = host_bytes(zone)
     cdef unsigned index = if_nametoindex(name)
     if index == 0:
-        raise OSError(19, "No such network interface", zone)  # ENODEV
+        raise OSError(ENODEV, "No such network interface", zone)
     return index
 
 

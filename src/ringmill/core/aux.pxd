@@ -3,8 +3,6 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 cdef extern from "aux.h" nogil:
     ctypedef unsigned socklen_t
-    struct sockaddr:
-        unsigned short sa_family
     struct sockaddr_storage:
         unsigned short ss_family
     struct in_addr:

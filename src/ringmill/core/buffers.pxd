@@ -1,15 +1,13 @@
 """Groups of buffers that the kernel fills; declarations only."""
 from libc.stdint cimport uint16_t
 
-from ringmill.core.driver cimport Driver, Handler
+from ringmill.core.driver cimport Handler
 from ringmill.core.ring cimport io_uring_buf_ring, rm_ring
 
 cdef class Starver(Handler):
     cdef void fed(self) noexcept
 
 cdef class Group:
-    cdef Driver driver
-    cdef rm_ring *ring
     cdef io_uring_buf_ring *entries
     cdef char *memory
     cdef size_t mapped
@@ -24,4 +22,4 @@ cdef class Group:
     cdef void forget(self, Starver starver) noexcept
     cdef void close(self) noexcept
 
-cdef Group open_group(Driver driver, rm_ring *ring, uint16_t number, unsigned count, unsigned size)
+cdef Group open_group(rm_ring *ring, uint16_t number, unsigned count, unsigned size)

@@ -10,7 +10,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport uint16_t, uint64_t
 from libc.string cimport memset
 
-from ringmill.core.driver cimport Driver, Handler
+from ringmill.core.driver cimport Handler
 from ringmill.core.ring cimport (
     IORING_REGISTER_PBUF_RING, io_uring_buf, io_uring_buf_reg,
     io_uring_buf_ring, rm_ring,
@@ -81,8 +81,7 @@ cdef class Group:
             self.starving.remove(starver)
 
 
-cdef Group open_group(Driver driver, rm_ring *ring, uint16_t number, unsigned count,
-                      unsigned size):
+cdef Group open_group(rm_ring *ring, uint16_t number, unsigned count, unsigned size):
     """Map and register a group. OSError when the kernel refuses."""
     cdef Group group = Group.__new__(Group)
     cdef size_t head = (count * sizeof(io_uring_buf) + PAGE - 1) & ~<size_t>(PAGE - 1)
@@ -96,8 +95,6 @@ cdef Group open_group(Driver driver, rm_ring *ring, uint16_t number, unsigned co
         raise MemoryError
     group.entries = <io_uring_buf_ring *>memory
     group.memory = <char *>memory + head
-    group.driver = driver
-    group.ring = ring
     group.number = number
     group.count = count
     group.size = size

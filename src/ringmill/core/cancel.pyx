@@ -10,12 +10,10 @@ from libc.stdint cimport int64_t, uint32_t
 
 from ringmill.core.complete cimport op_complete
 from ringmill.core.driver cimport Driver, Handler
+from ringmill.core.errno cimport ECANCELED
 from ringmill.core.op cimport P_NEW, Op, op_push_cancel, op_request_cancel, warn_unawaited
-from ringmill.core.timers cimport Timer, Timers, now_ns
-
-cdef extern from "errno.h":
-    enum:
-        ECANCELED
+from ringmill.core.ring cimport rm_now_ns
+from ringmill.core.timers cimport Timer, Timers
 
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(object)
@@ -52,7 +50,7 @@ cdef int cancel_answered(Driver driver, Timers timers, uint32_t slot, int res) e
     again.slot = slot
     again.generation = op.generation
     driver.cancels_again += 1
-    timers.add(again, now_ns() + (<int64_t>AGAIN_NS << op.cancels_missed))
+    timers.add(again, rm_now_ns() + (<int64_t>AGAIN_NS << op.cancels_missed))
     if op.cancels_missed < DOUBLED_MAX:
         op.cancels_missed += 1
     return 0

@@ -10,6 +10,7 @@ from cpython.ref cimport Py_DECREF
 from libc.stdint cimport uint32_t, uint64_t
 
 from ringmill.core.driver cimport Driver, Handler, Waiter, rm_slot
+from ringmill.core.errno cimport ECANCELED, EINTR, EIO
 from ringmill.core.op cimport K_DONE, K_IN_FLIGHT, K_QUEUED, R_FD, Op, drop_aux
 from ringmill.core.ring cimport IORING_CQE_F_MORE
 
@@ -18,10 +19,6 @@ cdef extern from *:
     #include <assert.h>
     """
     void rm_assert "assert"(bint) noexcept
-
-cdef extern from "errno.h":
-    enum:
-        ECANCELED, EINTR, EIO
 
 
 cdef void op_cqe(Driver driver, uint64_t user_data, int res, uint32_t flags) noexcept:

@@ -18,6 +18,9 @@ from ringmill.core.buffers cimport Group, Starver, open_group
 from ringmill.core.complete cimport op_complete
 from ringmill.core.machine cimport Machine
 from ringmill.core.driver cimport check_thread, here, here_or_none
+from ringmill.core.errno cimport (
+    EAGAIN, EBADFD, ECANCELED, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, EPERM,
+)
 from ringmill.core.op cimport (
     K_DONE, P_TAKEN, R_ACCEPT, R_DATA, R_SOCKET, Op, op_complete_value, op_detached, op_local,
     op_new, op_push_on, op_request_cancel, op_take_data,
@@ -32,10 +35,6 @@ import bisect
 import collections
 import os
 import types
-
-cdef extern from "errno.h":
-    enum:
-        EAGAIN, EBADFD, ECANCELED, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, EPERM
 
 cdef extern from "ring.h":
     enum:
@@ -422,10 +421,10 @@ cdef Group group_of(Machine machine, rm_ring *ring):
     """The group that receives on `ring` draw from."""
     if ring == &machine.ring:
         if machine.group is None:
-            machine.group = open_group(machine, ring, 0, GROUP_COUNT, GROUP_SIZE)
+            machine.group = open_group(ring, 0, GROUP_COUNT, GROUP_SIZE)
         return machine.group
     if machine.group_beside is None:
-        machine.group_beside = open_group(machine, ring, 0, GROUP_COUNT, GROUP_SIZE)
+        machine.group_beside = open_group(ring, 0, GROUP_COUNT, GROUP_SIZE)
     return machine.group_beside
 
 

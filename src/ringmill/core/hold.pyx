@@ -1,4 +1,4 @@
-"""What an op points to, held until its last CQE: buffers stay exported, blocks stay ours.
+"""What an op points to: buffers stay exported until its last CQE, blocks ours until the result.
 
 Knows ops and memory; does not know what the memory is for.
 """

@@ -18,13 +18,14 @@ from ringmill.core.complete cimport op_cqe
 from ringmill.core.driver cimport (
     Driver, driver_free, driver_init, here, here_or_none, queue_pop, set_here,
 )
+from ringmill.core.errno cimport EAGAIN, EBUSY, EINTR, ETIME
 from ringmill.core.kernel cimport close_ring, forget_ring, open_ring, open_soft, ring_is_soft
 from ringmill.core.op cimport TO_BESIDE, TO_CANCEL, TO_NOBODY, TO_WAKE, forget_value
 from ringmill.core.pace cimport pace_looked, pace_new, pace_reached, pace_slept
 from ringmill.core.ring cimport *
 from ringmill.core.spin cimport spin_or_sleep
 from ringmill.core.strand cimport Strand
-from ringmill.core.timers cimport Timers, now_ns
+from ringmill.core.timers cimport Timers
 from ringmill.core.wake cimport Wake
 
 import contextvars
@@ -36,10 +37,6 @@ from ringmill.errors import ClosedError, RingmillError, WrongThread
 
 cdef extern from "heap.h":
     void rm_heap_keep()
-
-cdef extern from "errno.h":
-    enum:
-        EAGAIN, EBUSY, EINTR, ETIME
 
 cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident()
@@ -175,7 +172,7 @@ cdef int machine_looked(Machine self) except -1:
     cdef int64_t now = 0
     cdef int64_t due = self.timers.next_ns()
     if due >= 0 or self.pace.adaptive is not None:
-        now = now_ns()
+        now = rm_now_ns()
     if due >= 0 and due <= now:
         self.looking = True
         try:
@@ -190,7 +187,7 @@ cdef int machine_looked(Machine self) except -1:
 
 cdef int64_t machine_timeout(Machine self) noexcept:
     cdef int64_t due = self.timers.next_ns()
-    return RM_FOREVER if due < 0 else max(0, due - now_ns())
+    return RM_FOREVER if due < 0 else max(0, due - rm_now_ns())
 
 
 # ── cold: entering, events, the ring beside ─────────────────────────────────────────────────
@@ -229,7 +226,7 @@ cdef int machine_arm_wake(Machine self) except -1:
     if rm_sq_room(&self.ring) == 0:
         self.make_room(&self.ring)
     sqe = rm_push(&self.ring, IORING_OP_POLL_ADD, self.wake.read_fd, TO_WAKE)
-    sqe.poll32_events = 1  # POLLIN
+    sqe.poll32_events = RM_READABLE
     return 0
 
 
@@ -242,7 +239,7 @@ cdef int machine_turn_beside(Machine self) except -1:
         if rm_sq_room(&self.ring) == 0:
             self.make_room(&self.ring)
         sqe = rm_push(&self.ring, IORING_OP_POLL_ADD, self.beside.fd, TO_BESIDE)
-        sqe.poll32_events = 1
+        sqe.poll32_events = RM_READABLE
         self.beside_armed = True
     return 0
 
@@ -278,6 +275,8 @@ cdef class Machine(Driver):
     fast. sqpoll: let a kernel thread submit (costs a core). entries: SQEs, a power of two.
     ops_max: ops that may be alive at once; more raise WouldExceedBudget. workers_max: threads of
     the soft kernel (0: four per processor, at most 32).
+
+    Afterwards `kernel` is the one that answers, and why (`.name`, `.why`); `balance` the policy.
 
     Raises OSError when the kernel that was asked for does not work, RingmillError when the
     thread has a machine already.
@@ -388,6 +387,7 @@ cdef class Machine(Driver):
 
     @property
     def closed(self):
+        """Whether close() has ended it."""
         return self.dead
 
     def facts(self):
@@ -440,16 +440,16 @@ cdef int machine_end(Machine self) except -1:
 
 cdef int machine_drain(Machine self) except -1:
     """Cancel what is in flight and take in what comes of it: an fd that arrives now is closed."""
-    cdef int64_t end = now_ns() + DRAIN_NS
+    cdef int64_t end = rm_now_ns() + DRAIN_NS
     op_cancel_all(self)
-    while self.ops_live and now_ns() < end:
+    while self.ops_live and rm_now_ns() < end:
         if self.beside != NULL:
             rm_enter(self.beside, 0, 0)
             machine_reap(self, self.beside, REAP_MAX)
         rm_enter(&self.ring, 1, DRAIN_NS // 100)
         machine_reap(self, &self.ring, REAP_MAX)
         if self.timers.next_ns() >= 0:
-            self.timers.expire(now_ns())  # cancels that missed are asked again
+            self.timers.expire(rm_now_ns())  # cancels that missed are asked again
     return 0
 
 

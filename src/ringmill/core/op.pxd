@@ -28,7 +28,7 @@ cdef enum Result:
     R_COUNT
     R_DATA
     R_FD
-    R_ACCEPT    # from here on the aux block is read when the result is taken
+    R_ACCEPT    # from here on the aux block, if any, is kept until the result is taken
     R_SOCKET
     R_STAT
     R_MESSAGE

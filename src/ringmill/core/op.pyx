@@ -10,13 +10,14 @@ when the machine turns.
 cimport cython
 from cpython.buffer cimport PyBuffer_Release
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.ref cimport Py_INCREF
 from libc.string cimport memset
 from posix.unistd cimport close as posix_close
 
 from ringmill.core.driver cimport (
     SLOT_NONE, Driver, Handler, Waiter, aux_give, check_thread, here, slots_grow,
 )
+from ringmill.core.errno cimport EAGAIN, ECANCELED
 from ringmill.core.results cimport (
     accepted, data_taken, events_asked, message_of, message_undo, socket_from, stat_of, waitid_of,
 )
@@ -46,10 +47,6 @@ cdef extern from "slots.h":
     int rm_no_new(object type)
 
 cdef object DROPPED = "an op was dropped, not awaited, waited for or detached"
-
-cdef extern from "errno.h":
-    enum:
-        EAGAIN, ECANCELED
 
 cdef enum:
     CANCEL_ROOM = 4  # SQEs for cancels alone: a cancel must never wait for what it is to end
@@ -172,7 +169,7 @@ cdef object op_take(Op op):
     op.program = P_TAKEN
     cdef int res = op.res, kind = op.kind
     if res < 0:
-        return op_raise(op)
+        return op_take_error(op)
     if kind == R_COUNT or kind == R_FD:
         return res
     if kind == R_DATA:
@@ -230,14 +227,15 @@ cdef object op_take_rare(Op op, int kind, int res):
         drop_aux(op)
 
 
-cdef object op_raise(Op op):
+cdef object op_take_error(Op op):
+    """What went wrong, raised; that a futex holds another value is an answer."""
     drop_aux(op)
     cdef object name = op.error  # the path or address, as it was given
     op.error = None
     if op.res == -ECANCELED:
         raise Cancelled
     if op.kind == R_WOKEN and op.res == -EAGAIN:
-        return False  # an answer, though Linux has an errno for it
+        return False
     if name is not None:
         raise OSError(-op.res, os.strerror(-op.res), name)
     raise OSError(-op.res, os.strerror(-op.res))
@@ -367,7 +365,8 @@ cdef class Op:
 
     @property
     def done(self):
-        return self.kernel == K_DONE  # the last completion has come
+        """Whether the last completion has come."""
+        return self.kernel == K_DONE
 
     @property
     def state(self):

@@ -6,7 +6,7 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from ringmill.core.balance cimport Adaptive, Balance
-from ringmill.core.timers cimport now_ns
+from ringmill.core.ring cimport rm_now_ns
 
 cdef enum:
     SAMPLE = 64  # switches between two looks at the clock
@@ -29,7 +29,7 @@ cdef bint pace_reached(Pace self) noexcept:
     cdef int64_t now
     if self.adaptive is None or self.switches >= self.bound:
         return True
-    now = now_ns()
+    now = rm_now_ns()
     self.adaptive.learn(self.switches - self.sampled_at, now - self.sampled_ns)
     self.sampled_ns = now
     self.sampled_at = self.switches

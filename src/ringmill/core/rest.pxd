@@ -3,6 +3,9 @@ from ringmill.core.driver cimport Handler
 from ringmill.core.op cimport Op
 from ringmill.core.ring cimport io_uring_sqe
 
+cdef enum:
+    IO_MAX = 0x7FFFF000  # what one read or write moves at most (MAX_RW_COUNT)
+
 cdef class Rest(Handler):
     cdef io_uring_sqe rest         # the op as it is to be asked again
 

@@ -9,21 +9,16 @@ from libc.string cimport memcpy
 
 from ringmill.core.complete cimport op_complete
 from ringmill.core.driver cimport Handler
+from ringmill.core.errno cimport EAGAIN, ECANCELED, EINTR, EIO
 from ringmill.core.op cimport Op, op_push_again
 from ringmill.core.ring cimport io_uring_sqe
 
-cdef extern from "errno.h":
-    enum:
-        EAGAIN, ECANCELED, EINTR, EIO
-
 cdef uint64_t NO_OFFSET = <uint64_t>-1
-# What one read or write moves at most (MAX_RW_COUNT); the rest of a larger buffer comes after.
-cdef uint64_t IO_MAX = 0x7FFFF000
 
 
 @cython.final
 cdef class Rest(Handler):
-    """Watches one op; `left` bytes of its buffer are to be done."""
+    """Watches one op; asks again for what its buffer still lacks."""
 
     cdef bint on_cqe(self, object op, int res, uint32_t flags):
         cdef Op mine = <Op>op
@@ -48,7 +43,7 @@ cdef class Rest(Handler):
 cdef int again(Rest self, Op op, uint64_t end) except -1:
     cdef io_uring_sqe *sqe = op_push_again(op, self.rest.opcode, self.rest.fd)
     self.rest.user_data = sqe.user_data
-    self.rest.len = <uint32_t>min(end - self.rest.addr, IO_MAX)
+    self.rest.len = <uint32_t>min(end - self.rest.addr, <uint64_t>IO_MAX)
     memcpy(sqe, &self.rest, sizeof(io_uring_sqe))
     return 0
 

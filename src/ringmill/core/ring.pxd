@@ -12,17 +12,14 @@ cdef extern from "ring.h" nogil:
         uint64_t addr
         uint64_t splice_off_in
         uint32_t len
-        uint32_t rw_flags
         uint32_t fsync_flags
         uint32_t poll32_events
         uint32_t msg_flags
         uint32_t accept_flags
-        uint32_t cancel_flags
         uint32_t open_flags
         uint32_t statx_flags
         uint32_t splice_flags
         uint64_t user_data
-        uint16_t buf_index
         uint16_t buf_group
         int32_t splice_fd_in
         uint32_t file_index
@@ -52,28 +49,17 @@ cdef extern from "ring.h" nogil:
         IORING_OP_ASYNC_CANCEL
         IORING_CQE_F_BUFFER
         IORING_CQE_F_MORE
-        IORING_CQE_F_NOTIF
         IORING_CQE_BUFFER_SHIFT
         IORING_REGISTER_PBUF_RING
-        IORING_UNREGISTER_PBUF_RING
-        IORING_POLL_ADD_MULTI
         IOSQE_BUFFER_SELECT
-        IOSQE_CQE_SKIP_SUCCESS
-        IOSQE_IO_LINK
-        IOSQE_IO_HARDLINK
-        RM_OPCODES
         RM_FOREVER
-        RM_BEHAVIOURS
-        RM_WHY_SIZE
+        RM_READABLE
 
     enum rm_behaviour:
         RM_ACCEPT_MULTISHOT
         RM_RECV_MULTISHOT
         RM_READ_MULTISHOT
         RM_POLL_MULTISHOT
-        RM_BUFFER_RINGS
-        RM_CQE_SKIP
-        RM_CANCEL_FD
         RM_TASKRUN_FLAG
 
     struct rm_config:
@@ -91,15 +77,12 @@ cdef extern from "ring.h" nogil:
 
     struct rm_ring:
         io_uring_sqe *sqes
-        unsigned *sq_khead
         unsigned *sq_ktail
-        unsigned *sq_kflags
         unsigned sq_tail
         unsigned sq_entries
         unsigned sq_mask
         unsigned cq_entries
         const rm_kernel *kernel
-        void *state
         int fd
         unsigned setup_flags
         unsigned features
@@ -113,7 +96,7 @@ cdef extern from "ring.h" nogil:
     const rm_kernel rm_linux
     const rm_kernel rm_soft
 
-    unsigned rm_load(const unsigned *p)
+    int64_t rm_now_ns()
     bint rm_has_op(const rm_ring *ring, unsigned opcode)
     unsigned rm_sq_room(const rm_ring *ring)
     unsigned rm_sq_pending(const rm_ring *ring)
@@ -125,5 +108,3 @@ cdef extern from "ring.h" nogil:
     int rm_open(rm_ring *ring, const rm_kernel *kernel, const rm_config *config)
     void rm_close(rm_ring *ring)
     void rm_forget(rm_ring *ring)
-    const char *rm_opcode_name(unsigned opcode)
-    const char *rm_behaviour_name(unsigned index)

@@ -6,9 +6,8 @@ the processor. Knows a ring's queues; does not know machines.
 from libc.stdint cimport int64_t
 
 from ringmill.core.ring cimport (
-    RM_TASKRUN_FLAG, rm_cq_ready, rm_enter, rm_needs_enter, rm_ring, rm_sq_pending,
+    RM_TASKRUN_FLAG, rm_cq_ready, rm_enter, rm_needs_enter, rm_now_ns, rm_ring, rm_sq_pending,
 )
-from ringmill.core.timers cimport now_ns
 
 cdef extern from "sys/resource.h" nogil:
     struct rusage:
@@ -32,7 +31,7 @@ cdef enum:
     SCORE_MAX = 8      # misses in a row that a habit survives
     MISS_REST = 64     # waits slept after that, before one more try
     BUSY_CHECK = 64    # spins between two looks at whether others want the processor
-    BUSY_SHARE = 8     # preempted in more than one of so many: the machine is busy
+    BUSY_SHARE = 8     # preempted in more than one of so many: they do
     BUSY_REST = 4096   # waits slept then
 
 
@@ -58,9 +57,9 @@ cdef bint spin_awhile(rm_spin *spin, rm_ring *ring, int64_t timeout_ns) noexcept
     cdef int _look
     if rm_cq_ready(ring):
         return True  # complete with its submission: that was no wait
-    end = now_ns() + (SPIN_NS if timeout_ns < 0 or timeout_ns > SPIN_NS else timeout_ns)
+    end = rm_now_ns() + (SPIN_NS if timeout_ns < 0 or timeout_ns > SPIN_NS else timeout_ns)
     spin.spins += 1
-    if spin.spins % BUSY_CHECK == 0 and machine_is_busy(spin):
+    if spin.spins % BUSY_CHECK == 0 and others_want_the_processor(spin):
         spin.score = -BUSY_REST
         return False
     while True:
@@ -71,13 +70,13 @@ cdef bint spin_awhile(rm_spin *spin, rm_ring *ring, int64_t timeout_ns) noexcept
                     spin.score += 1
                 return True
             rm_pause()
-        if now_ns() >= end:
+        if rm_now_ns() >= end:
             break
     spin.score = spin.score - 2 if spin.score > 1 else -MISS_REST
     return False
 
 
-cdef bint machine_is_busy(rm_spin *spin) noexcept nogil:
+cdef bint others_want_the_processor(rm_spin *spin) noexcept nogil:
     """Were we made to give up the processor, much more often than now and then?"""
     cdef rusage usage
     cdef long before = spin.preempted

@@ -9,13 +9,10 @@ Knows cancel, join and what became of it; does not know how it is resumed (face/
 from libc.stdint cimport uint64_t
 
 from ringmill.core.driver cimport Handler, Waiter, check_thread, ready_push
+from ringmill.core.errno cimport ECANCELED
 from ringmill.core.op cimport K_DONE, Op, op_complete_value, op_local, op_request_cancel
 
 from ringmill.errors import Cancelled
-
-cdef extern from "errno.h":
-    enum:
-        ECANCELED
 
 
 cdef class Joiner(Handler):
@@ -33,7 +30,14 @@ cdef class Joiner(Handler):
 
 
 cdef class Strand(Waiter):
-    """Something that runs, waits, and ends with a value or an error."""
+    """Something that runs, waits, and ends with a value or an error.
+
+    `name`: for people; may be set. `cancels`: requests that no block has taken back.
+    """
+
+    def __repr__(self):
+        state = "done" if self.ended else "waiting" if self.waiting is not None else "runnable"
+        return f"<{type(self).__name__} {self.name} {state}>"
 
     cdef void wake(self, object op) noexcept:
         if self.waiting is op:

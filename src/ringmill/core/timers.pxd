@@ -9,7 +9,6 @@ cdef struct rm_entry:
     void *timer  # an owned Timer
 
 cdef class Timer(Handler):
-    cdef int64_t deadline_ns
     cdef Py_ssize_t place          # in the heap; -1: not there
     cdef void expire(self) noexcept
 
@@ -26,6 +25,5 @@ cdef class Sleep(Timer):
     cdef Timers timers
     cdef Op op
 
-cdef int64_t now_ns() noexcept nogil
 cdef int64_t deadline_in(object seconds) except -1
 cdef Op sleep_op(Driver driver, Timers timers, int64_t deadline_ns)

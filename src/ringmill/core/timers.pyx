@@ -8,27 +8,14 @@ from libc.stdlib cimport free, realloc
 
 from ringmill.core.driver cimport Driver, Handler
 from ringmill.core.op cimport Op, op_complete_value, op_local
-
-cdef extern from "time.h" nogil:
-    struct timespec:
-        long tv_sec
-        long tv_nsec
-    int clock_gettime(int clock, timespec *out)
-    int CLOCK_MONOTONIC
+from ringmill.core.ring cimport rm_now_ns
 
 cdef enum:
     HEAP_FIRST = 64  # entries to begin with; doubled
     ARITY = 4        # children per node: one cache line of deadlines and pointers
 
-cdef int64_t NS = 1_000_000_000
 # About 146 years: longer sleeps are for ever, and sums with the clock do not overflow.
 cdef int64_t FAR_NS = 1 << 62
-
-
-cdef int64_t now_ns() noexcept nogil:
-    cdef timespec t
-    clock_gettime(CLOCK_MONOTONIC, &t)
-    return <int64_t>t.tv_sec * 1_000_000_000 + t.tv_nsec
 
 
 cdef int64_t deadline_in(object seconds) except -1:
@@ -38,7 +25,7 @@ cdef int64_t deadline_in(object seconds) except -1:
         raise ValueError("a span of time is a number of seconds, not NaN")
     if s <= 0:
         return 0
-    cdef int64_t now = now_ns()
+    cdef int64_t now = rm_now_ns()
     if s * 1e9 >= <double>(FAR_NS - now):
         return FAR_NS
     return now + <int64_t>(s * 1e9)
@@ -73,7 +60,6 @@ cdef class Timers:
                 raise MemoryError
             self.heap = heap
             self.room = room
-        timer.deadline_ns = deadline_ns
         Py_INCREF(timer)
         self.heap[self.count].deadline_ns = deadline_ns
         self.heap[self.count].timer = <void *>timer
@@ -99,13 +85,11 @@ cdef class Timers:
 
     cdef int expire(self, int64_t now) except -1:
         cdef Timer timer
-        cdef int expired = 0
         while self.count and self.heap[0].deadline_ns <= now:
             timer = <Timer>self.heap[0].timer
             self.remove(timer)
             timer.expire()
-            expired += 1
-        return expired
+        return 0
 
 
 cdef inline void put(rm_entry *heap, Py_ssize_t place, rm_entry entry) noexcept:

@@ -21,6 +21,7 @@ cdef class Fibers:
 cdef object wait(Op op)
 cdef EachCall each_call(Each each)
 cdef int fiber_block(Op op) except -1
+cdef int raise_would_block() except -1
 cdef int check_may_wait(Machine machine) except -1
 cdef int track_asyncgens(Machine machine) except -1
 cdef Strand strand_here(Machine machine)

@@ -97,6 +97,10 @@ cdef int refuse(Op op) except -1:
     close, which is not cancellable: a finaliser that closes a file does close it)."""
     op_request_cancel(op)
     op.program = P_DETACHED
+    return raise_would_block()
+
+
+cdef int raise_would_block() except -1:
     raise WouldBlock(
         "this call would block the task, callback or finaliser that runs; in a coroutine, await "
         "the op of the same name in ringmill.aio")
@@ -163,9 +167,7 @@ cdef Fiber fiber_here(Machine machine):
     cdef Waiter current = machine.current
     cdef object greenlet
     if nobody_may_wait(machine):
-        raise WouldBlock(
-            "this call would block the task, callback or finaliser that runs; in a coroutine, "
-            "await the op of the same name in ringmill.aio")
+        raise_would_block()
     greenlet = greenlet_here()
     if current is not None and (<Fiber>current).greenlet is greenlet:
         return <Fiber>current
@@ -379,10 +381,6 @@ cdef class Fiber(Strand):
         """Wait for its end; return what it returned, raise what it raised."""
         check_thread(self.driver)
         return wait(self.join_op())
-
-    def __repr__(self):
-        state = "done" if self.ended else "waiting" if self.waiting is not None else "runnable"
-        return f"<Fiber {self.name} {state}>"
 
 
 # ── a coroutine on a fiber, iterators, waiting by name ──────────────────────────────────────

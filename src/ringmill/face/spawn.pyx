@@ -1,4 +1,5 @@
-"""What programs say about strands: spawn, yield_now, sleep, park, wait, cancel; in both faces.
+"""What programs say about strands: spawn, current, wait, drive, yield_now, sleep, park and
+unpark, join; in both faces.
 
 Functions whose name ends in `_op` are the awaitable face; ringmill/aio.py gives them their
 public names. Knows fibers and tasks; does not know ops by name.
@@ -9,8 +10,8 @@ from ringmill.core.op cimport Op
 from ringmill.core.strand cimport Strand
 from ringmill.core.timers cimport deadline_in, sleep_op as core_sleep_op
 from ringmill.face.fiber cimport (
-    Fiber, check_may_wait, drive as fiber_drive, fiber_new, fiber_suspend, strand_here,
-    wait as fiber_wait,
+    Fiber, check_may_wait, drive as fiber_drive, fiber_new, fiber_suspend, raise_would_block,
+    strand_here, wait as fiber_wait,
 )
 from ringmill.face.task cimport pause_new, task_new
 
@@ -145,8 +146,3 @@ cdef Strand strand_of(object strand):
         raise TypeError(f"a fiber or a task is needed, not {strand!r}")
     check_thread((<Strand>strand).driver)
     return <Strand>strand
-
-
-cdef int raise_would_block() except -1:
-    from ringmill.errors import WouldBlock
-    raise WouldBlock("this call would block the task that runs; await the op in ringmill.aio")

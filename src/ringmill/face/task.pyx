@@ -68,10 +68,6 @@ cdef class Task(Strand):
         check_thread(self.driver)
         return wait(self.join_op())
 
-    def __repr__(self):
-        state = "done" if self.ended else "waiting" if self.waiting is not None else "runnable"
-        return f"<Task {self.name} {state}>"
-
 
 cdef int task_wait(Task self, object awaited) except -1:
     """The coroutine waits for `awaited`."""

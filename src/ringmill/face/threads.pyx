@@ -7,6 +7,7 @@ from ringmill.core.driver cimport Handler
 from ringmill.core.op cimport Op, op_complete_value, op_local
 from ringmill.face.fiber cimport wait
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 cdef enum:
@@ -43,11 +44,11 @@ def in_thread_op(function, *arguments, **keywords):
     op.handler = thread
     if pool is None:
         pool = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="ringmill")
-    pool.submit(call, machine, thread, function, arguments, keywords)
+    pool.submit(_call, machine, thread, function, arguments, keywords)
     return op
 
 
-def call(machine, thread, function, arguments, keywords):
+def _call(machine, thread, function, arguments, keywords):
     value = error = None
     try:
         value = function(*arguments, **keywords)
@@ -64,8 +65,6 @@ def _forget_pool():
     global pool
     pool = None
 
-
-import os
 
 os.register_at_fork(after_in_child=_forget_pool)
 

@@ -3,7 +3,7 @@
 The errors are those of `os` and `socket`: OSError for a descriptor that is none, TypeError,
 ValueError or OverflowError for what could never be right. Knows Python's types; no op by name.
 """
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.long cimport PyLong_CheckExact
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
@@ -13,23 +13,19 @@ from ringmill.core.aux cimport (
     CMSG_DATA, CMSG_FIRSTHDR, CMSG_LEN, CMSG_NXTHDR, CMSG_SPACE, cmsghdr, msghdr,
     sockaddr_storage,
 )
+from ringmill.core.errno cimport EBADF, EMSGSIZE
 from ringmill.core.hold cimport hold_aux, hold_view
 from ringmill.core.op cimport Op
+from ringmill.core.rest cimport IO_MAX
 from ringmill.ops.constants cimport AT_FDCWD
 
 import io
 import os
 
-cdef extern from "errno.h":
-    enum:
-        EBADF
-
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(object)
     object PyNumber_Index(object)
 
-# What one read or write moves at most (MAX_RW_COUNT); more is asked for again by the caller.
-cdef Py_ssize_t IO_MAX = 0x7FFFF000
 cdef enum:
     ANCILLARY_MAX = 1 << 20  # bytes of control data; the kernel's own limit is lower
 
@@ -173,7 +169,7 @@ cdef int ancillary_out(Op op, object ancdata) except -1:
     if not pieces:
         return 0
     if size > ANCILLARY_MAX:
-        raise OSError(90, "ancillary data is too long")  # EMSGSIZE
+        raise OSError(EMSGSIZE, "ancillary data is too long")
     memory = b"\0" * size
     op.keep = memory
     message.msg_control = PyBytes_AS_STRING(memory)

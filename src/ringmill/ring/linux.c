@@ -28,7 +28,7 @@
  * shall not nap each time it makes a machine. */
 #define HOPELESS_NS 1000000000
 
-static int64_t hopeless_until_ns; /* of all threads; a time missed costs one nap */
+static int64_t hopeless_until_ns; /* of all threads, and the one C global: a miss costs one nap */
 
 /* How long the kernel's submitting thread spins before it sleeps. The kernel's own default is a
  * second; a machine that pauses for a tenth of one is idle, and should not burn a core. */
@@ -403,4 +403,5 @@ const struct rm_kernel rm_linux = {
     .enter = linux_enter,
     .enroll = linux_enroll,
     .close = rm_linux_close,
+    .forget = rm_linux_forget,
 };

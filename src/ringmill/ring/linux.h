@@ -1,14 +1,12 @@
 /* What the files of the real kernel share: its state, and how one file reaches the other.
  *
- * linux.c makes and enters a ring, linux_close.c ends it, ring.c calls rm_linux_forget. No room
- * but ring/ includes this file.
+ * linux.c makes and enters a ring, linux_close.c ends it. Only linux*.c include this file.
  */
 #ifndef RM_LINUX_H
 #define RM_LINUX_H
 
 #include <sys/syscall.h>
 #include <sys/types.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ring.h"
@@ -24,7 +22,6 @@ struct rm_linux_state {
      * before it closes the ring, and counts them itself. */
     uint64_t taken, ended; /* SQEs, and CQEs without F_MORE */
     unsigned counted; /* up to which CQE */
-    bool miscounted; /* some were gone before they were counted */
     pid_t owner; /* the thread that made the ring; a registered index is valid there */
     bool forkless; /* the mappings do not exist in a forked child */
 };
@@ -34,16 +31,9 @@ static inline int rm_register(int fd, unsigned opcode, void *arg, unsigned n) {
     return result < 0 ? -errno : result;
 }
 
-static inline int64_t rm_now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 void rm_linux_unmap(struct rm_ring *ring);
 void rm_linux_count(struct rm_ring *ring);
 void rm_linux_close(struct rm_ring *ring);
-/* rm_forget for a ring of rm_linux. */
 void rm_linux_forget(struct rm_ring *ring);
 
 #endif

@@ -12,24 +12,17 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
 
+#include "buf_ring.h"
 #include "probe.h"
 
 /* The answers come within the enter that asks; a kernel that needs longer lacks the behaviour. */
 #define ANSWER_NS 200000000
 
 #define PROBE_ENTRIES 8 /* at most three SQEs are ever in flight */
-#define PROBE_BUFFERS 4 /* entries of the buffer ring; one is used per try */
+#define PROBE_BUFFERS 4 /* entries of the buffer ring, a power of two; one is used per try */
 #define BUFFER_SIZE 16
-
-/* POLLIN; big-endian machines have the two halves of this field swapped. */
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-#define READABLE ((uint32_t)POLLIN << 16)
-#else
-#define READABLE POLLIN
-#endif
 
 enum {
     TRIED = 1, /* user_data of the op that is tried … */
@@ -140,7 +133,7 @@ static bool answers_more(const struct io_uring_cqe *cqe) {
 static bool try_poll_multishot(struct bench *bench) {
     struct io_uring_sqe *sqe = rm_push(&bench->ring, IORING_OP_POLL_ADD, bench->pair[0], TRIED);
     sqe->len = IORING_POLL_ADD_MULTI;
-    sqe->poll32_events = READABLE;
+    sqe->poll32_events = RM_READABLE;
     struct io_uring_cqe cqe;
     try(bench, &cqe);
     return answers_more(&cqe);
@@ -161,7 +154,7 @@ static bool try_accept_multishot(struct bench *bench) {
 static bool try_cancel_fd(struct bench *bench) {
     struct rm_ring *ring = &bench->ring;
     struct io_uring_cqe cqe;
-    rm_push(ring, IORING_OP_POLL_ADD, bench->idle, TRIED)->poll32_events = READABLE;
+    rm_push(ring, IORING_OP_POLL_ADD, bench->idle, TRIED)->poll32_events = RM_READABLE;
     struct io_uring_sqe *sqe = rm_push(ring, IORING_OP_ASYNC_CANCEL, bench->idle, ENDED);
     sqe->cancel_flags = IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ALL;
     bool alive = true, asked = true, found = false;
@@ -189,12 +182,9 @@ static bool open_buffers(struct bench *bench) {
         .ring_entries = PROBE_BUFFERS,
     };
     if (rm_linux.enroll(&bench->ring, IORING_REGISTER_PBUF_RING, &reg, 1) < 0) return false;
-    for (uint16_t i = 0; i < PROBE_BUFFERS; i++) {
-        shared->bufs[i].addr = (uint64_t)(uintptr_t)bench->buffers[i];
-        shared->bufs[i].len = BUFFER_SIZE;
-        shared->bufs[i].bid = i;
-    }
-    __atomic_store_n(&shared->tail, PROBE_BUFFERS, __ATOMIC_RELEASE);
+    uint16_t tail = 0;
+    for (uint16_t i = 0; i < PROBE_BUFFERS; i++)
+        rm_buf_put(shared, PROBE_BUFFERS - 1, &tail, bench->buffers[i], BUFFER_SIZE, i);
     return true;
 }
 

@@ -1,7 +1,7 @@
 /* What the real kernel can do, found by asking it; and how to ask only once per process.
  *
- * Knows: opcodes and behaviours as bits. Keeps nothing itself: ring/ has no globals, so whoever
- * opens many rings keeps a `struct rm_probe`, zeroed, and gives it to rm_open_probed each time.
+ * Knows: opcodes and behaviours as bits. Keeps nothing itself: whoever opens many rings keeps
+ * a `struct rm_probe`, zeroed, and gives it to rm_open_probed each time.
  */
 #ifndef RM_PROBE_H
 #define RM_PROBE_H

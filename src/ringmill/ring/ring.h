@@ -1,8 +1,9 @@
 /* The ring: SQEs in, CQEs out. What a machine holds of a kernel, and the only seam to one.
  *
- * Knows: the two queues in memory and the four calls of `struct rm_kernel` behind which a kernel
+ * Knows: the two queues in memory and the five calls of `struct rm_kernel` behind which a kernel
  * stands (linux: the real io_uring; soft: epoll and worker threads). Must not know: Python, ops,
- * who is waiting. Push and reap are inline; only `enter` goes through the seam, once per turn.
+ * who is waiting. Push and reap are inline; only `enter` goes through the seam, once per
+ * turn, or a few times when much completes.
  *
  * All state hangs from `struct rm_ring`. There are no C globals here: this header is compiled into
  * several extension modules and a global would silently exist once in each.
@@ -11,9 +12,11 @@
 #define RM_RING_H
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #include "uapi.h"
 
@@ -23,6 +26,13 @@ _Static_assert(sizeof(struct io_uring_cqe) == 16, "a CQE is a quarter of one");
 #define RM_OPCODES 64    /* opcodes 0..63: IORING_OP_PIPE (6.16) is 62 */
 #define RM_WHY_SIZE 160  /* room for the sentence that tells why a kernel was (not) chosen */
 #define RM_FOREVER (-1)  /* a timeout that never expires */
+
+/* POLLIN in an SQE's poll32_events: big-endian machines have the two halves of it swapped. */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define RM_READABLE ((uint32_t)POLLIN << 16)
+#else
+#define RM_READABLE POLLIN
+#endif
 
 /* Behaviours that an opcode bitmap cannot tell; found by trying them (probe.c). */
 enum rm_behaviour {
@@ -70,6 +80,8 @@ struct rm_kernel {
     /* End every op that is in flight and join every thread, *then* free. After this returns no
      * memory of the program is written any more. */
     void (*close)(struct rm_ring *ring);
+    /* In a forked child: let go of what was inherited, without touching the parent's. */
+    void (*forget)(struct rm_ring *ring);
 };
 
 struct rm_ring {
@@ -100,20 +112,26 @@ extern const struct rm_kernel rm_linux, rm_soft;
 static inline unsigned rm_load(const unsigned *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 static inline void rm_store(unsigned *p, unsigned v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 
+static inline int64_t rm_now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 static inline bool rm_has_op(const struct rm_ring *ring, unsigned opcode) {
     return ring->opcodes >> opcode & 1;
 }
 
 /* ── hot path ── */
 
-/* SQEs that fit before the next enter. */
-static inline unsigned rm_sq_room(const struct rm_ring *ring) {
-    return ring->sq_entries - (ring->sq_tail - rm_load(ring->sq_khead));
-}
-
 /* SQEs that are pushed and that the kernel has not taken yet. */
 static inline unsigned rm_sq_pending(const struct rm_ring *ring) {
     return ring->sq_tail - rm_load(ring->sq_khead);
+}
+
+/* SQEs that fit before the next enter. */
+static inline unsigned rm_sq_room(const struct rm_ring *ring) {
+    return ring->sq_entries - rm_sq_pending(ring);
 }
 
 /* The next SQE, zeroed. The caller has made sure that there is room. */
@@ -155,7 +173,7 @@ static inline bool rm_needs_enter(const struct rm_ring *ring) {
 
 /* Publish what was pushed and enter once. 0 or -errno as `struct rm_kernel.enter`. */
 static inline int rm_enter(struct rm_ring *ring, unsigned wait, int64_t timeout_ns) {
-    unsigned submit = ring->sq_tail - rm_load(ring->sq_khead);
+    unsigned submit = rm_sq_pending(ring);
     rm_store(ring->sq_ktail, ring->sq_tail);
     ring->enters++;
     int taken = ring->kernel->enter(ring, submit, wait, timeout_ns);
@@ -168,10 +186,7 @@ static inline int rm_enter(struct rm_ring *ring, unsigned wait, int64_t timeout_
 /* Try `kernel` and fill in what it can do; on failure ring->why says in a sentence why not. */
 int rm_open(struct rm_ring *ring, const struct rm_kernel *kernel, const struct rm_config *config);
 void rm_close(struct rm_ring *ring);
-/* In a forked child: let go of what was inherited without touching the parent's ring. */
+/* In a forked child, instead of closing. */
 void rm_forget(struct rm_ring *ring);
-/* "ACCEPT", "RECV" …, or NULL; and "RECV_MULTISHOT" … for one behaviour bit's index. */
-const char *rm_opcode_name(unsigned opcode);
-const char *rm_behaviour_name(unsigned index);
 
 #endif

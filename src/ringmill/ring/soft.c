@@ -21,17 +21,6 @@
 
 /* ── setup ── */
 
-static uint32_t behaviours_of(const struct rm_config *config, uint64_t opcodes) {
-    uint32_t b = BEHAVIOURS & ~config->masked;
-    if (!(b & RM_BUFFER_RINGS)) /* both need a buffer for each shot */
-        b &= ~(RM_RECV_MULTISHOT | RM_READ_MULTISHOT);
-    if (!(opcodes >> IORING_OP_ACCEPT & 1)) b &= ~RM_ACCEPT_MULTISHOT;
-    if (!(opcodes >> IORING_OP_RECV & 1)) b &= ~RM_RECV_MULTISHOT;
-    if (!(opcodes >> IORING_OP_READ_MULTISHOT & 1)) b &= ~RM_READ_MULTISHOT;
-    if (!(opcodes >> IORING_OP_POLL_ADD & 1)) b &= ~RM_POLL_MULTISHOT;
-    return b;
-}
-
 /* The next power of two; a wish beyond the limit is cut, as CLAMP does it in Linux. */
 static unsigned size_of(unsigned wish, unsigned most) {
     unsigned size = 1;
@@ -97,15 +86,13 @@ static int soft_setup(struct rm_ring *ring, const struct rm_config *config) {
     int err = setup_queues(s, ring, config);
     if (err == 0) err = soft_memory_init(s);
     if (err == 0) err = setup_fds(s);
-    if (err == 0) err = soft_work_init(s, config->workers_max);
     if (err < 0) {
         soft_free_all(s, ring);
         return err;
     }
-    ring->opcodes = soft_opcodes() & ~config->masked_ops;
-    ring->behaviours = s->behaviours = behaviours_of(config, ring->opcodes);
-    if (!(s->behaviours & RM_READ_MULTISHOT))
-        ring->opcodes &= ~(UINT64_C(1) << IORING_OP_READ_MULTISHOT);
+    soft_work_init(s, config->workers_max);
+    ring->opcodes = soft_opcodes(); /* less what is masked: rm_open sees to that */
+    ring->behaviours = BEHAVIOURS;
     ring->state = s;
     ring->fd = ring->enter_fd = s->epoll_fd;
     ring->enter_flags = ring->setup_flags = 0;
@@ -122,7 +109,7 @@ static int64_t patience_ns(const struct soft *s, int64_t until_ns) {
     int64_t next = soft_timer_next_ns(s);
     if (next == RM_FOREVER || (until_ns != RM_FOREVER && until_ns < next)) next = until_ns;
     if (next == RM_FOREVER) return s->nudging ? SOFT_NUDGE_NS : RM_FOREVER;
-    int64_t left = next - soft_now_ns();
+    int64_t left = next - rm_now_ns();
     if (left < 0) left = 0;
     return s->nudging && left > SOFT_NUDGE_NS ? SOFT_NUDGE_NS : left;
 }
@@ -145,13 +132,13 @@ static int pass(struct soft *s, int64_t patience) {
 static int turn(struct soft *s, unsigned wait, int64_t timeout_ns) {
     int64_t until_ns = RM_FOREVER;
     if (wait > s->ring->cq_entries) wait = s->ring->cq_entries;
-    if (wait > 0 && timeout_ns > 0) until_ns = soft_now_ns() + timeout_ns;
+    if (wait > 0 && timeout_ns > 0) until_ns = rm_now_ns() + timeout_ns;
     for (;;) {
         bool satisfied = wait == 0 || timeout_ns == 0 || soft_ready_count(s) >= wait;
         int err = pass(s, satisfied ? 0 : patience_ns(s, until_ns));
         if (satisfied || soft_ready_count(s) >= wait) return 0;
         if (err < 0) return err;
-        if (until_ns != RM_FOREVER && soft_now_ns() >= until_ns) return -ETIME;
+        if (until_ns != RM_FOREVER && rm_now_ns() >= until_ns) return -ETIME;
     }
 }
 
@@ -162,7 +149,7 @@ static void show_outside(struct soft *s) {
         ssize_t written = write(s->kick_fd, &one, sizeof one);
         (void)written;
     }
-    int64_t next = s->nudging ? soft_now_ns() + SOFT_NUDGE_NS : soft_timer_next_ns(s);
+    int64_t next = s->nudging ? rm_now_ns() + SOFT_NUDGE_NS : soft_timer_next_ns(s);
     if (next == s->timer_armed_ns || next == RM_FOREVER)
         return; /* one that is armed for nothing only wakes somebody once */
     if (s->timer_fd < 0) {
@@ -192,7 +179,7 @@ static int soft_enter(struct rm_ring *ring, unsigned submit, unsigned wait, int6
 
 static int soft_enroll(struct rm_ring *ring, unsigned opcode, void *arg, unsigned n) {
     struct soft *s = ring->state;
-    if (!(s->behaviours & RM_BUFFER_RINGS) || n != 1 || !arg) return -EINVAL;
+    if (!(ring->behaviours & RM_BUFFER_RINGS) || n != 1 || !arg) return -EINVAL;
     switch (opcode) {
     case IORING_REGISTER_PBUF_RING: return soft_buffers_register(s, arg);
     case IORING_UNREGISTER_PBUF_RING: return soft_buffers_unregister(s, arg);
@@ -209,7 +196,8 @@ static void soft_close(struct rm_ring *ring) {
     soft_free_all(s, ring);
 }
 
-void rm_soft_forget(struct rm_ring *ring) {
+/* Threads do not exist in the child, and their locks may be held for ever: none is touched. */
+static void soft_forget(struct rm_ring *ring) {
     if (ring->state) soft_free_all(ring->state, ring);
 }
 
@@ -219,4 +207,5 @@ const struct rm_kernel rm_soft = {
     .enter = soft_enter,
     .enroll = soft_enroll,
     .close = soft_close,
+    .forget = soft_forget,
 };

@@ -8,7 +8,9 @@
  *
  *   soft_submit.c   takes SQEs, refuses what Linux refuses, binds chains
  *   soft_chain.c    starts, finishes: links, hardlinks, link timeouts
- *   soft_try.c      makes the call; multishot; what goes on after a short transfer
+ *   soft_try.c      makes the call; multishot
+ *   soft_rows.c     which call, and when: generated; soft_calls.c has those that need care
+ *   soft_progress.c how much was asked for; what goes on after a short transfer
  *   soft_wait.c     epoll: who waits for which fd
  *   soft_poll.c     POLL_ADD, POLL_REMOVE
  *   soft_work.c     threads for calls that may block
@@ -137,7 +139,6 @@ struct soft {
     unsigned sq_head, sq_tail, sq_flags, cq_head, cq_tail; /* what the ring's pointers point at */
     int epoll_fd, kick_fd, timer_fd; /* timer_fd: -1 until a timer is wanted from outside */
     int64_t timer_armed_ns;
-    uint32_t behaviours;
     bool no_pwait2; /* epoll_pwait2 (5.11) is missing: milliseconds */
     /* requests */
     struct soft_req *free; /* through ->chain */
@@ -179,6 +180,11 @@ static inline void soft_list_del(struct soft_list *item) {
     item->next->prev = item->prev;
     soft_list_init(item);
 }
+/* Empty `from` into the uninitialised head `to`. */
+static inline void soft_list_take(struct soft_list *from, struct soft_list *to) {
+    soft_list_add(from, to); /* a second head ... */
+    soft_list_del(from);     /* ... is the only one now */
+}
 /* Safe when the body takes `item` out; not when it takes the next one out. */
 #define SOFT_EACH(item, next_, list)                                                               \
     for (struct soft_list *item = (list)->next, *next_ = item->next; item != (list);               \
@@ -196,7 +202,6 @@ void soft_unpark(struct soft *s, struct soft_req *r);
 struct soft_list *soft_bucket(struct soft *s, uint64_t user_data);
 int soft_file_of(struct soft *s, int fd, struct soft_file **found); /* makes its entry */
 struct soft_file *soft_file_find(struct soft *s, int fd);
-int64_t soft_now_ns(void);
 
 /* soft_cq.c */
 bool soft_post(struct soft *s, uint64_t user_data, int res, uint32_t cflags); /* false: no room */
@@ -221,6 +226,8 @@ void soft_try(struct soft *s, struct soft_req *r); /* call; else wait for the fd
 bool soft_shoot(struct soft *s, struct soft_req *r); /* false: nothing there */
 void soft_again(struct soft *s);
 void soft_hand_over(struct soft *s, struct soft_req *r, enum soft_crew_id crew);
+
+/* soft_progress.c; more in soft_progress.h */
 uint32_t soft_asked(const struct io_uring_sqe *sqe); /* bytes, or 0 when it moves none */
 bool soft_on_disk(const struct soft_req *r); /* a read or write where poll tells nothing */
 bool soft_has_file(uint8_t opcode); /* is sqe->fd what the op is about? */
@@ -239,7 +246,7 @@ void soft_poll_remove(struct soft *s, struct soft_req *r);
 void soft_poll_event(struct soft *s, struct soft_req *r, uint32_t events);
 
 /* soft_work.c */
-int soft_work_init(struct soft *s, unsigned threads_max);
+void soft_work_init(struct soft *s, unsigned threads_max);
 int soft_work_add(struct soft *s, struct soft_req *r, enum soft_crew_id crew);
 void soft_work_collect(struct soft *s); /* finish what came back, join threads that ended */
 int soft_work_cancel(struct soft *s, struct soft_req *r); /* 0: taken out; -EALREADY: it runs */
@@ -270,9 +277,5 @@ void soft_buffers_free(struct soft *s);
 /* Look at the next buffer of the SQE's group and put it into `sqe`; -ENOBUFS. Taken by commit. */
 int soft_buffer_peek(struct soft *s, struct io_uring_sqe *sqe, uint32_t *cflags);
 void soft_buffer_commit(struct soft *s, uint16_t group);
-
-/* soft.c. In a forked child: close what was inherited and free the memory. Threads do not exist
- * there and their locks may be held for ever, so none is touched. For rm_forget. */
-void rm_soft_forget(struct rm_ring *ring);
 
 #endif

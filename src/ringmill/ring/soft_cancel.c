@@ -78,7 +78,7 @@ void soft_cancel_op(struct soft *s, struct soft_req *r) {
     int res;
     if ((flags & ~FLAGS_KNOWN) || r->sqe.off || r->sqe.splice_fd_in)
         res = -EINVAL;
-    else if (flags && !(s->behaviours & RM_CANCEL_FD))
+    else if (flags && !(s->ring->behaviours & RM_CANCEL_FD))
         res = -EINVAL;
     else if ((flags & IORING_ASYNC_CANCEL_FD) && fcntl(r->sqe.fd, F_GETFD) < 0)
         res = -EBADF;

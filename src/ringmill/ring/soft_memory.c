@@ -8,7 +8,6 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
-#include <time.h>
 
 struct soft_slab {
     struct soft_slab *next;
@@ -150,10 +149,4 @@ int soft_file_of(struct soft *s, int fd, struct soft_file **found) {
     }
     *found = s->files[fd];
     return 0;
-}
-
-int64_t soft_now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }

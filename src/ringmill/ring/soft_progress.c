@@ -59,10 +59,6 @@ bool soft_has_file(uint8_t opcode) {
     case IORING_OP_BIND:
     case IORING_OP_LISTEN:
     case IORING_OP_FSYNC:
-    case IORING_OP_SYNC_FILE_RANGE:
-    case IORING_OP_FALLOCATE:
-    case IORING_OP_FADVISE:
-    case IORING_OP_FTRUNCATE:
     case IORING_OP_SPLICE:
     case IORING_OP_TEE:
     case IORING_OP_POLL_ADD: return true;

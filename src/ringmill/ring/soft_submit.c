@@ -24,7 +24,7 @@ struct chain {
 };
 
 static int prep_multi(const struct soft *s, struct soft_req *r, uint32_t behaviour) {
-    if (!(s->behaviours & behaviour)) return -EINVAL;
+    if (!(s->ring->behaviours & behaviour)) return -EINVAL;
     r->bits |= SOFT_MULTI;
     return 0;
 }
@@ -87,7 +87,6 @@ static int prep_op(const struct soft *s, struct soft_req *r, const struct chain 
     case IORING_OP_TIMEOUT: return soft_timer_prep(r);
     case IORING_OP_LINK_TIMEOUT: return prep_link_timeout(r, chain);
     case IORING_OP_OPENAT:
-    case IORING_OP_OPENAT2:
     case IORING_OP_SOCKET:
     case IORING_OP_CLOSE: return r->sqe.file_index ? -ENXIO : 0;
     default: return 0;
@@ -103,10 +102,11 @@ static int prep(const struct soft *s, struct soft_req *r, const struct chain *ch
     const struct io_uring_sqe *sqe = &r->sqe;
     if (sqe->opcode >= RM_OPCODES || !rm_has_op(s->ring, sqe->opcode)) return -EINVAL;
     if ((sqe->flags & ~FLAGS_KNOWN) || sqe->personality) return -EINVAL;
-    if ((sqe->flags & IOSQE_CQE_SKIP_SUCCESS) && !(s->behaviours & RM_CQE_SKIP)) return -EINVAL;
+    if ((sqe->flags & IOSQE_CQE_SKIP_SUCCESS) && !(s->ring->behaviours & RM_CQE_SKIP))
+        return -EINVAL;
     if (sqe->flags & IOSQE_BUFFER_SELECT) {
         if (!selects_buffers(sqe->opcode)) return -EOPNOTSUPP;
-        if (!(s->behaviours & RM_BUFFER_RINGS)) return -EINVAL;
+        if (!(s->ring->behaviours & RM_BUFFER_RINGS)) return -EINVAL;
     }
     if ((sqe->flags & IOSQE_FIXED_FILE) && sqe->opcode != IORING_OP_NOP) return -EBADF;
     return prep_op(s, r, chain);

@@ -79,7 +79,7 @@ static int timespec_read(uint64_t addr, int64_t *ns) {
 }
 
 static int64_t deadline_of(int64_t span_ns, uint32_t flags) {
-    int64_t now = soft_now_ns();
+    int64_t now = rm_now_ns();
     if (!(flags & IORING_TIMEOUT_ABS)) return now + span_ns;
     clockid_t clock = flags & IORING_TIMEOUT_REALTIME   ? CLOCK_REALTIME
                       : flags & IORING_TIMEOUT_BOOTTIME ? CLOCK_BOOTTIME
@@ -227,7 +227,7 @@ static void link_timeout_fires(struct soft *s, struct soft_req *r) {
 /* Everything whose time has come; what is set in the meantime waits for the next pass, so that a
  * timeout of zero cannot keep us here. */
 void soft_timers_run(struct soft *s) {
-    int64_t now = s->heap_count ? soft_now_ns() : 0;
+    int64_t now = s->heap_count ? rm_now_ns() : 0;
     while (s->heap_count && s->heap[0]->deadline_ns <= now) {
         struct soft_req *r = s->heap[0];
         if (r->state == SOFT_TIMED && timeout_repeats(s, r)) continue;

@@ -146,9 +146,7 @@ void soft_hand_over(struct soft *s, struct soft_req *r, enum soft_crew_id crew) 
 /* One round for those whose share was used up. What is still busy comes again after the others. */
 void soft_again(struct soft *s) {
     struct soft_list round;
-    if (soft_list_empty(&s->again)) return;
-    soft_list_add(&s->again, &round); /* the list's new head ... */
-    soft_list_del(&s->again);         /* ... takes over what was in it */
+    soft_list_take(&s->again, &round);
     while (!soft_list_empty(&round)) {
         struct soft_req *r = SOFT_OF(struct soft_req, line, round.next);
         soft_list_del(&r->line);

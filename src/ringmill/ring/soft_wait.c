@@ -43,12 +43,7 @@ int soft_watch_kick(struct soft *s, int fd) { return control(s, EPOLL_CTL_ADD, f
 static void file_gone(struct soft *s, struct soft_file *file) {
     file->watched = false;
     struct soft_list gone;
-    soft_list_init(&gone);
-    while (!soft_list_empty(&file->waiters)) {
-        struct soft_list *item = file->waiters.next;
-        soft_list_del(item);
-        soft_list_add(&gone, item);
-    }
+    soft_list_take(&file->waiters, &gone);
     while (!soft_list_empty(&gone))
         soft_finish(s, SOFT_OF(struct soft_req, by_file, gone.next), -EBADF, 0);
 }

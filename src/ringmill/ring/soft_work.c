@@ -104,7 +104,7 @@ static void *work_main(void *arg) {
 
 /* ── in the thread that enters ── */
 
-static int work_begin(struct soft_work *work) {
+static void work_begin(struct soft_work *work) {
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -114,10 +114,9 @@ static int work_begin(struct soft_work *work) {
     pthread_condattr_destroy(&monotonic);
     interrupts_prepare();
     work->begun = true;
-    return 0;
 }
 
-int soft_work_init(struct soft *s, unsigned threads_max) {
+void soft_work_init(struct soft *s, unsigned threads_max) {
     struct soft_work *work = &s->work;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     if (threads_max == 0) {
@@ -132,7 +131,6 @@ int soft_work_init(struct soft *s, unsigned threads_max) {
     soft_list_init(&work->done);
     work->taskrun = &s->sq_flags;
     work->kick_fd = s->kick_fd;
-    return 0;
 }
 
 /* All signals are blocked from the thread's first instruction on: they belong to the program. */
@@ -196,21 +194,13 @@ static void workers_join(struct soft_list *ended) {
     }
 }
 
-/* Empty `from` into the uninitialised head `to`. */
-static void take_all(struct soft_list *from, struct soft_list *to) {
-    soft_list_init(to);
-    if (soft_list_empty(from)) return;
-    soft_list_add(from, to);
-    soft_list_del(from);
-}
-
 void soft_work_collect(struct soft *s) {
     struct soft_work *work = &s->work;
     if (!work->begun) return;
     struct soft_list done, ended;
     pthread_mutex_lock(&work->lock);
-    take_all(&work->done, &done);
-    take_all(&work->ended, &ended);
+    soft_list_take(&work->done, &done);
+    soft_list_take(&work->ended, &ended);
     __atomic_fetch_and(work->taskrun, ~IORING_SQ_TASKRUN, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&work->lock);
     while (!soft_list_empty(&done)) {
@@ -254,7 +244,7 @@ int soft_work_cancel(struct soft *s, struct soft_req *r) {
 
 void soft_work_nudge(struct soft *s) {
     if (s->nudging == 0) return;
-    int64_t now = soft_now_ns();
+    int64_t now = rm_now_ns();
     if (now - s->nudged_ns < SOFT_NUDGE_NS) return;
     s->nudged_ns = now;
     pthread_mutex_lock(&s->work.lock);
@@ -269,7 +259,6 @@ static void undo(const struct soft_req *r) {
     switch (r->sqe.opcode) {
     case IORING_OP_ACCEPT:
     case IORING_OP_OPENAT:
-    case IORING_OP_OPENAT2:
     case IORING_OP_SOCKET:
         if (r->res >= 0) close(r->res);
         break;

@@ -1,0 +1,6 @@
+"""Errors by name; declarations only (libc.errno of Cython lacks some)."""
+
+cdef extern from "errno.h" nogil:
+    enum:
+        EAGAIN, EBADF, EBADFD, EBUSY, ECANCELED, ECONNABORTED, EINTR, EIO, EMFILE, EMSGSIZE,
+        ENAMETOOLONG, ENFILE, ENOBUFS, ENODEV, EPERM, ETIME
