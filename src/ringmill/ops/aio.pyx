@@ -79,8 +79,8 @@ cdef Op start_open(object path, unsigned flags, unsigned mode, object dir_fd):
     cdef bytes path_bytes = path_of(path)
     op.keep = path_bytes
     op.error = path
-    cdef int dir_fd_fd = dir_fd_of(dir_fd)
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_OPENAT, dir_fd_fd)
+    cdef int dir_fd_number = dir_fd_of(dir_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_OPENAT, dir_fd_number)
     sqe.addr = <uint64_t><size_t><char *>path_bytes
     sqe.open_flags = flags | O_CLOEXEC
     sqe.len = mode
@@ -104,8 +104,8 @@ def open(path, flags, mode=511, *, dir_fd=None):
 
 cdef Op start_close(object fd):
     cdef Op op = op_new_shielded(R_NOTHING)
-    cdef int fd_fd = fd_to_close(fd)
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_CLOSE, fd_fd)
+    cdef int fd_number = fd_to_close(fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_CLOSE, fd_number)
     let_go(fd)
     return op
 
@@ -123,11 +123,11 @@ def close(fd):
 
 cdef Op start_read(object fd, object n, object offset):
     cdef Op op = op_new(R_DATA)
-    cdef int fd_fd = fd_of(fd)
+    cdef int fd_number = fd_of(fd)
     op.target = fd
     cdef unsigned n_size = fresh_bytes(op, n)
     cdef uint64_t offset_at = offset_of(offset)
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_READ, fd_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_READ, fd_number)
     sqe.addr = <uint64_t><size_t>PyBytes_AS_STRING(op.value)
     sqe.len = n_size
     sqe.off = offset_at
@@ -148,11 +148,11 @@ def read(fd, n, *, offset=None):
 
 cdef Op start_readinto(object fd, object buffer, object offset):
     cdef Op op = op_new(R_COUNT)
-    cdef int fd_fd = fd_of(fd)
+    cdef int fd_number = fd_of(fd)
     op.target = fd
     hold_view(op, buffer, True)
     cdef uint64_t offset_at = offset_of(offset)
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_READ, fd_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_READ, fd_number)
     sqe.addr = <uint64_t><size_t>op.view.buf
     sqe.len = io_size(op.view.len)
     sqe.off = offset_at
@@ -172,11 +172,11 @@ def readinto(fd, buffer, *, offset=None):
 
 cdef Op start_readv(object fd, object buffers, object offset):
     cdef Op op = op_new(R_COUNT)
-    cdef int fd_fd = fd_of(fd)
+    cdef int fd_number = fd_of(fd)
     op.target = fd
     cdef Views buffers_views = hold_views(op, buffers, True)
     cdef uint64_t offset_at = offset_of(offset)
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_READV, fd_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_READV, fd_number)
     sqe.addr = <uint64_t><size_t>buffers_views.iov
     sqe.len = buffers_views.count
     sqe.off = offset_at
@@ -194,11 +194,11 @@ def readv(fd, buffers, *, offset=None):
 
 cdef Op start_write(object fd, object data, object offset):
     cdef Op op = op_new(R_COUNT)
-    cdef int fd_fd = fd_of(fd)
+    cdef int fd_number = fd_of(fd)
     op.target = fd
     hold_view(op, data, False)
     cdef uint64_t offset_at = offset_of(offset)
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_WRITE, fd_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_WRITE, fd_number)
     sqe.addr = <uint64_t><size_t>op.view.buf
     sqe.len = io_size(op.view.len)
     sqe.off = offset_at
@@ -216,12 +216,12 @@ def write(fd, data, *, offset=None):
 
 cdef Op start_write_all(object fd, object data, object offset):
     cdef Op op = op_new(R_NOTHING)
-    cdef int fd_fd = fd_of(fd)
+    cdef int fd_number = fd_of(fd)
     op.target = fd
     hold_view(op, data, False)
     cdef uint64_t offset_at = offset_of(offset)
     op.handler = rest_new()
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_WRITE, fd_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_WRITE, fd_number)
     sqe.addr = <uint64_t><size_t>op.view.buf
     sqe.len = io_size(op.view.len)
     sqe.off = offset_at
@@ -241,11 +241,11 @@ def write_all(fd, data, *, offset=None):
 
 cdef Op start_writev(object fd, object buffers, object offset):
     cdef Op op = op_new(R_COUNT)
-    cdef int fd_fd = fd_of(fd)
+    cdef int fd_number = fd_of(fd)
     op.target = fd
     cdef Views buffers_views = hold_views(op, buffers, False)
     cdef uint64_t offset_at = offset_of(offset)
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_WRITEV, fd_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_WRITEV, fd_number)
     sqe.addr = <uint64_t><size_t>buffers_views.iov
     sqe.len = buffers_views.count
     sqe.off = offset_at
@@ -263,9 +263,9 @@ def writev(fd, buffers, *, offset=None):
 
 cdef Op start_fsync(object fd, bint datasync):
     cdef Op op = op_new(R_NOTHING)
-    cdef int fd_fd = fd_of(fd)
+    cdef int fd_number = fd_of(fd)
     op.target = fd
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_FSYNC, fd_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_FSYNC, fd_number)
     if datasync:
         sqe.fsync_flags |= IORING_FSYNC_DATASYNC
     return op
@@ -285,12 +285,12 @@ cdef Op start_stat(object path, object dir_fd, bint follow_symlinks):
     cdef bint by_fd = isinstance(path, int)
     dir_fd = path if by_fd else dir_fd
     cdef Op op = op_new(R_STAT)
-    cdef bytes path_bytes = b'' if isinstance(path, int) else path_of(path)
+    cdef bytes path_bytes = b'' if by_fd else path_of(path)
     op.keep = path_bytes
     op.error = path
-    cdef int dir_fd_fd = dir_fd_of(dir_fd)
+    cdef int dir_fd_number = dir_fd_of(dir_fd)
     hold_aux(op)
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_STATX, dir_fd_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_STATX, dir_fd_number)
     sqe.addr = <uint64_t><size_t><char *>path_bytes
     if not follow_symlinks:
         sqe.statx_flags |= AT_SYMLINK_NOFOLLOW
@@ -312,14 +312,14 @@ def stat(path, *, dir_fd=None, bint follow_symlinks=True):
 
 cdef Op start_splice(object source, object target, unsigned n, object offset_source, object offset_target, unsigned flags):
     cdef Op op = op_new(R_COUNT)
-    cdef int source_fd = fd_of(source)
+    cdef int source_number = fd_of(source)
     op.keep = source
-    cdef int target_fd = fd_of(target)
+    cdef int target_number = fd_of(target)
     op.target = target
     cdef uint64_t offset_source_at = offset_of(offset_source)
     cdef uint64_t offset_target_at = offset_of(offset_target)
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SPLICE, target_fd)
-    sqe.splice_fd_in = source_fd
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SPLICE, target_number)
+    sqe.splice_fd_in = source_number
     sqe.len = n
     sqe.splice_off_in = offset_source_at
     sqe.off = offset_target_at
@@ -340,12 +340,12 @@ def splice(source, target, n, *, offset_source=None, offset_target=None, flags=0
 
 cdef Op start_tee(object source, object target, unsigned n, unsigned flags):
     cdef Op op = op_new(R_COUNT)
-    cdef int source_fd = fd_of(source)
+    cdef int source_number = fd_of(source)
     op.keep = source
-    cdef int target_fd = fd_of(target)
+    cdef int target_number = fd_of(target)
     op.target = target
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_TEE, target_fd)
-    sqe.splice_fd_in = source_fd
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_TEE, target_number)
+    sqe.splice_fd_in = source_number
     sqe.len = n
     sqe.splice_flags = flags
     return op
@@ -364,10 +364,10 @@ def tee(source, target, n, *, flags=0):
 
 cdef Op start_poll(object fd, unsigned mask):
     cdef Op op = op_new(R_EVENTS)
-    cdef int fd_fd = fd_of(fd)
+    cdef int fd_number = fd_of(fd)
     op.target = fd
     op.keep = mask
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_POLL_ADD, fd_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_POLL_ADD, fd_number)
     sqe.poll32_events = mask
     return op
 
@@ -402,12 +402,12 @@ def socket(family=_socket.AF_INET, type=_socket.SOCK_STREAM, proto=0):
 
 cdef Op start_bind(object sock, object address):
     cdef Op op = op_new(R_NOTHING)
-    cdef int sock_fd = fd_of(sock)
+    cdef int sock_number = fd_of(sock)
     op.target = sock
     hold_aux(op)
     op.aux.net.address_len = address_pack(address, &op.aux.net.address)
     op.error = address
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_BIND, sock_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_BIND, sock_number)
     sqe.addr = <uint64_t><size_t>&op.aux.net.address
     sqe.addr2 = op.aux.net.address_len
     return op
@@ -423,9 +423,9 @@ def bind(sock, address):
 
 cdef Op start_listen(object sock, int backlog):
     cdef Op op = op_new(R_NOTHING)
-    cdef int sock_fd = fd_of(sock)
+    cdef int sock_number = fd_of(sock)
     op.target = sock
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_LISTEN, sock_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_LISTEN, sock_number)
     sqe.len = backlog
     return op
 
@@ -440,11 +440,11 @@ def listen(sock, backlog=128):
 
 cdef Op start_accept(object sock, unsigned flags):
     cdef Op op = op_new(R_ACCEPT)
-    cdef int sock_fd = fd_of(sock)
+    cdef int sock_number = fd_of(sock)
     op.target = sock
     hold_aux(op)
     op.aux.net.address_len = sizeof(sockaddr_storage)
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_ACCEPT, sock_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_ACCEPT, sock_number)
     sqe.accept_flags = flags | SOCK_CLOEXEC
     sqe.addr = <uint64_t><size_t>&op.aux.net.address
     sqe.addr2 = <uint64_t><size_t>&op.aux.net.address_len
@@ -462,12 +462,12 @@ def accept(sock, *, flags=0):
 
 cdef Op start_connect(object sock, object address):
     cdef Op op = op_new(R_NOTHING)
-    cdef int sock_fd = fd_of(sock)
+    cdef int sock_number = fd_of(sock)
     op.target = sock
     hold_aux(op)
     op.aux.net.address_len = address_pack(address, &op.aux.net.address)
     op.error = address
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_CONNECT, sock_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_CONNECT, sock_number)
     sqe.addr = <uint64_t><size_t>&op.aux.net.address
     sqe.addr2 = op.aux.net.address_len
     return op
@@ -485,10 +485,10 @@ def connect(sock, address):
 
 cdef Op start_recv(object sock, object n, unsigned flags):
     cdef Op op = op_new(R_DATA)
-    cdef int sock_fd = fd_of(sock)
+    cdef int sock_number = fd_of(sock)
     op.target = sock
     cdef unsigned n_size = fresh_bytes(op, n)
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_RECV, sock_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_RECV, sock_number)
     sqe.addr = <uint64_t><size_t>PyBytes_AS_STRING(op.value)
     sqe.len = n_size
     sqe.msg_flags = flags
@@ -506,10 +506,10 @@ def recv(sock, n, *, flags=0):
 
 cdef Op start_recv_into(object sock, object buffer, unsigned flags):
     cdef Op op = op_new(R_COUNT)
-    cdef int sock_fd = fd_of(sock)
+    cdef int sock_number = fd_of(sock)
     op.target = sock
     hold_view(op, buffer, True)
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_RECV, sock_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_RECV, sock_number)
     sqe.addr = <uint64_t><size_t>op.view.buf
     sqe.len = io_size(op.view.len)
     sqe.msg_flags = flags
@@ -527,10 +527,10 @@ def recv_into(sock, buffer, *, flags=0):
 
 cdef Op start_send(object sock, object data, unsigned flags):
     cdef Op op = op_new(R_COUNT)
-    cdef int sock_fd = fd_of(sock)
+    cdef int sock_number = fd_of(sock)
     op.target = sock
     hold_view(op, data, False)
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SEND, sock_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SEND, sock_number)
     sqe.addr = <uint64_t><size_t>op.view.buf
     sqe.len = io_size(op.view.len)
     sqe.msg_flags = flags | MSG_NOSIGNAL
@@ -548,11 +548,11 @@ def send(sock, data, *, flags=0):
 
 cdef Op start_sendall(object sock, object data, unsigned flags):
     cdef Op op = op_new(R_NOTHING)
-    cdef int sock_fd = fd_of(sock)
+    cdef int sock_number = fd_of(sock)
     op.target = sock
     hold_view(op, data, False)
     op.handler = rest_new()
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SEND, sock_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SEND, sock_number)
     sqe.addr = <uint64_t><size_t>op.view.buf
     sqe.len = io_size(op.view.len)
     sqe.msg_flags = flags | MSG_NOSIGNAL | MSG_WAITALL
@@ -572,7 +572,7 @@ def sendall(sock, data, *, flags=0):
 
 cdef Op start_sendmsg(object sock, object buffers, object ancdata, unsigned flags, object address):
     cdef Op op = op_new(R_COUNT)
-    cdef int sock_fd = fd_of(sock)
+    cdef int sock_number = fd_of(sock)
     op.target = sock
     cdef Views buffers_views = hold_views(op, buffers, False)
     hold_aux(op)
@@ -580,7 +580,7 @@ cdef Op start_sendmsg(object sock, object buffers, object ancdata, unsigned flag
     op.aux.net.msg.msg_iovlen = buffers_views.count
     ancillary_out(op, ancdata)
     peer_out(op, address)
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SENDMSG, sock_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SENDMSG, sock_number)
     sqe.addr = <uint64_t><size_t>&op.aux.net.msg
     sqe.len = 1
     sqe.msg_flags = flags | MSG_NOSIGNAL
@@ -600,11 +600,11 @@ def sendmsg(sock, buffers, ancdata=(), *, flags=0, address=None):
 
 cdef Op start_recvmsg(object sock, object n, object ancbufsize, unsigned flags):
     cdef Op op = op_new(R_MESSAGE)
-    cdef int sock_fd = fd_of(sock)
+    cdef int sock_number = fd_of(sock)
     op.target = sock
     fresh_message(op, n)
     ancillary_in(op, ancbufsize)
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_RECVMSG, sock_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_RECVMSG, sock_number)
     sqe.addr = <uint64_t><size_t>&op.aux.net.msg
     sqe.len = 1
     sqe.msg_flags = flags | MSG_CMSG_CLOEXEC
@@ -624,9 +624,9 @@ def recvmsg(sock, n, ancbufsize=0, *, flags=0):
 
 cdef Op start_shutdown(object sock, int how):
     cdef Op op = op_new(R_NOTHING)
-    cdef int sock_fd = fd_of(sock)
+    cdef int sock_number = fd_of(sock)
     op.target = sock
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SHUTDOWN, sock_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SHUTDOWN, sock_number)
     sqe.len = how
     return op
 

@@ -71,7 +71,7 @@ class Entry:
     shielded: bool = False
     prepare: tuple[str, ...] = ()  # Cython before the checks
     finish: tuple[str, ...] = ()  # Cython after the fields are filled
-    many: bool = False  # an iterator over results: the next three are for these
+    many: bool = False  # an iterator over results: the next two are for these
     behaviour: str = ""
     group: bool = False
 
@@ -108,5 +108,5 @@ def _enter(function: Callable[..., Any], opcode: str, **extra: Any) -> Entry:
 def _kind(annotation: Any, namespace: dict[str, Any]) -> Any:
     # Annotations are strings (PEP 563): names of kinds, or calls such as Bit("fsync_flags", …).
     if isinstance(annotation, str):
-        return eval(annotation, namespace)  # noqa: S307  (our own table, not input)
+        return eval(annotation, namespace)  # our own table, not input
     return annotation

@@ -37,24 +37,24 @@ class Outcome:
 
 Fd = Kind(  # the op keeps the object: a socket that nobody else holds must not close meanwhile
     "FileDescriptorLike", "object",
-    check=("cdef int {0}_fd = fd_of({0})", "op.target = {0}"), fd="{0}_fd",
+    check=("cdef int {0}_number = fd_of({0})", "op.target = {0}"), fd="{0}_number",
     soft=("int {0} = sqe->fd;",),
 )
 ClosingFd = Kind(
     "FileDescriptorLike", "object",
-    check=("cdef int {0}_fd = fd_to_close({0})",), fd="{0}_fd",
+    check=("cdef int {0}_number = fd_to_close({0})",), fd="{0}_number",
     fill=("let_go({0})",),
     soft=("int {0} = sqe->fd;",),
 )
 SpliceFd = Kind(
     "FileDescriptorLike", "object",
-    check=("cdef int {0}_fd = fd_of({0})", "op.keep = {0}"),
-    fill=("sqe.splice_fd_in = {0}_fd",),
+    check=("cdef int {0}_number = fd_of({0})", "op.keep = {0}"),
+    fill=("sqe.splice_fd_in = {0}_number",),
     soft=("int {0} = sqe->splice_fd_in;",),
 )
 DirFd = Kind(
     "int | None", "object",
-    check=("cdef int {0}_fd = dir_fd_of({0})",), fd="{0}_fd",
+    check=("cdef int {0}_number = dir_fd_of({0})",), fd="{0}_number",
     soft=("int {0} = sqe->fd;",),
 )
 
@@ -66,11 +66,11 @@ Path = Kind(
     fill=("sqe.addr = <uint64_t><size_t><char *>{0}_bytes",),
     soft=("const char *{0} = rm_pointer(sqe->addr);",),
 )
-# With an int the empty path is looked up at that descriptor: AT_EMPTY_PATH, set by `flags`.
+# With an int the empty path is looked up at that descriptor; the entry's `prepare` sets `by_fd`.
 PathOrFd = Kind(
     "FileDescriptorOrPath", "object",
     check=(
-        "cdef bytes {0}_bytes = b'' if isinstance({0}, int) else path_of({0})",
+        "cdef bytes {0}_bytes = b'' if by_fd else path_of({0})",
         "op.keep = {0}_bytes",
         "op.error = {0}",
     ),
@@ -165,7 +165,7 @@ AncillaryRoom = Kind("int", "object", check=("ancillary_in(op, {0})",))
 # ── numbers ─────────────────────────────────────────────────────────────────────────────────
 
 
-def Number(field: str, c_type: str = "unsigned", also: str = "") -> Kind:  # noqa: N802
+def Number(field: str, c_type: str = "unsigned", also: str = "") -> Kind:
     """An integer as it is; `also` is or-ed in (flags that ringmill always wants)."""
     return Kind(
         "int", c_type,
@@ -181,12 +181,12 @@ HowMany = Kind(  # a count that the kernel keeps as an int: more than that is ev
 )
 
 
-def NumberAsFd(c_type: str = "int") -> Kind:  # noqa: N802
+def NumberAsFd(c_type: str = "int") -> Kind:
     """A number that io_uring wants in the fd field (a socket's family, a process id)."""
     return Kind("int", c_type, fd="{0}", soft=(f"{c_type} {{0}} = sqe->fd;",))
 
 
-def Offset(field: str = "off") -> Kind:  # noqa: N802
+def Offset(field: str = "off") -> Kind:
     """A position in bytes, 0 to 2**63 - 1; None is the file's own position."""
     return Kind(
         "int | None", "object",
@@ -196,7 +196,7 @@ def Offset(field: str = "off") -> Kind:  # noqa: N802
     )
 
 
-def Bit(field: str, constant: str, *, unless: bool = False) -> Kind:  # noqa: N802
+def Bit(field: str, constant: str, *, unless: bool = False) -> Kind:
     """A bool that sets `constant` in `field`, when true (or `unless` it is)."""
     condition = "not {0}" if unless else "{0}"
     negated = "!" if unless else "!!"

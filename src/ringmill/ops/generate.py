@@ -40,14 +40,15 @@ def outputs() -> dict[Path, str]:
 
 
 def main(arguments: list[str]) -> int:
-    stale = [p for p, text in outputs().items() if not p.exists() or p.read_text() != text]
+    stale = {path: text for path, text in outputs().items()
+             if not path.exists() or path.read_text() != text}
     if "--check" in arguments:
         for path in stale:
             print(f"{path.relative_to(SRC.parent)} is stale: run `make gen`")
         return 1 if stale else 0
-    for path in stale:
+    for path, text in stale.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(outputs()[path])
+        path.write_text(text)
         print(f"wrote {path.relative_to(SRC.parent)}")
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Iterable
 
@@ -230,8 +231,6 @@ def soft_rows(entries: Iterable[Entry]) -> str:
 
 
 def _used(name: str, texts: Iterable[str]) -> bool:
-    import re
-
     return any(re.search(rf"\b{name}\b", text) for text in texts)
 
 

@@ -5,7 +5,7 @@ example, and one line that says which opcode it is and how the soft kernel execu
 expression after `soft=` is C over the argument names (`n` is the size of a buffer argument).
 Names, order and keywords follow `os` and `socket`.
 """
-# ruff: noqa: A001, A002, ARG001  (open, bind … are the names of the standard library)
+# open, bind … are meant to be named as in the standard library; arguments are only read.
 
 from __future__ import annotations
 
