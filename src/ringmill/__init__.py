@@ -7,34 +7,36 @@ The same as awaitable ops: `await ringmill.aio.recv(sock, 4096)`.
 from __future__ import annotations
 
 from ringmill import aio
-from ringmill.cluster import Cluster
+
+# machines, and running programs on them
+from ringmill.face.machine import Machine, machine, run
 from ringmill.core.balance import Adaptive, Fixed, Relative
-from ringmill.core.op import Op
 from ringmill.core.probe import probe
+
+# fibers and tasks, and blocks that bound them
+from ringmill.face.fiber import Fiber
+from ringmill.face.task import Task
+from ringmill.face.spawn import current, drive, park, sleep, spawn, unpark, wait, yield_now
+from ringmill.face.scope import scope
+from ringmill.face.timeout import timeout
+from ringmill.face.threads import in_thread
+
+# ops: one system call each, named as in `os` and `socket`; ops/table.py has them all
+from ringmill.core.op import Op
+from ringmill.face import call as _call
+from ringmill.face import composite as _composite
+from ringmill.face.call import *  # noqa: F403
+
+# between threads, processes and signals
+from ringmill.cluster import Cluster
+from ringmill.sync.event import SharedEvent
+from ringmill.sync.signals import signals
+
+# what can go wrong
 from ringmill.errors import (
     Cancelled, ClosedError, IncompleteRead, RingmillError, WorkerError, WouldBlock,
     WouldExceedBudget, WrongThread,
 )
-from ringmill.face import call as _call
-from ringmill.face import composite as _composite
-
-# ops: one system call each, named as in `os` and `socket`; ops/table.py has them all
-from ringmill.face.call import *  # noqa: F403
-from ringmill.face.fiber import Fiber
-
-# machines, and running programs on them
-from ringmill.face.machine import Machine, machine, run
-from ringmill.face.scope import scope
-
-# fibers and tasks
-from ringmill.face.spawn import current, drive, park, sleep, spawn, unpark, wait, yield_now
-from ringmill.face.task import Task
-from ringmill.face.threads import in_thread
-from ringmill.face.timeout import timeout
-
-# between threads, processes and signals
-from ringmill.sync.event import SharedEvent
-from ringmill.sync.signals import signals
 
 __version__ = "0.1.0"
 

@@ -14,10 +14,10 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Unpack
 
 from ringmill.errors import WorkerError
-from ringmill.face.machine import run
+from ringmill.face.machine import Options, run
 from ringmill.face.scope import scope
 from ringmill.face.spawn import drive, sleep_op
 from ringmill.face.timeout import timeout
@@ -38,7 +38,7 @@ class Cluster:
     options: for the workers' machines, see Machine.
     """
 
-    def __init__(self, n: int, *, grace: float = GRACE_S, **options: Any) -> None:
+    def __init__(self, n: int, *, grace: float = GRACE_S, **options: Unpack[Options]) -> None:
         if n < 1:
             raise ValueError(f"a cluster has 1 or more workers, not {n}")
         if grace < 0:
@@ -260,7 +260,7 @@ class _Ended(SystemExit):
     """Raised in the program when the worker is asked to end."""
 
 
-def _work(index: int, letter: _Letter, grace: float, options: dict[str, Any],
+def _work(index: int, letter: _Letter, grace: float, options: Options,
           main: Callable[..., Any], arguments: tuple[Any, ...]) -> NoReturn:
     """What a worker does from its begin to its end."""
     global _index

@@ -6,7 +6,7 @@ class RingmillError(Exception):
 
 
 class ClosedError(RingmillError):
-    """The machine, stream or iterator is closed (or did not survive a fork); nothing was done."""
+    """The machine is closed, or did not survive a fork. An op that had begun was cancelled."""
 
 
 class WrongThread(RingmillError):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import atexit
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
+from ringmill.core.balance import Balance
 from ringmill.core.driver import _set_factory
 from ringmill.core.machine import Machine as CoreMachine
 from ringmill.face.run import (
@@ -21,10 +22,27 @@ from ringmill.face.run import (
 __all__ = ["Machine", "machine", "run"]
 
 
+class MachineOptions(TypedDict, total=False):
+    """What a Machine may be asked for besides its kernel; see there."""
+
+    balance: Balance | None
+    spin: bool
+    sqpoll: bool
+    entries: int
+    ops_max: int
+    workers_max: int
+
+
+class Options(MachineOptions, total=False):
+    """What `run` and `Cluster` hand on to the machines that they make."""
+
+    kernel: str | None
+
+
 class Machine(CoreMachine):
     __doc__ = CoreMachine.__doc__
 
-    def __init__(self, kernel: str | None = None, **options: Any) -> None:
+    def __init__(self, kernel: str | None = None, **options: Unpack[MachineOptions]) -> None:
         super().__init__(kernel, **options)
         equip(self)
 
@@ -64,7 +82,7 @@ def machine() -> Machine:
 
 
 def run(main: Callable[..., Any] | Coroutine[Any, Any, Any], *arguments: Any,
-        **options: Any) -> Any:
+        **options: Unpack[Options]) -> Any:
     """Run `main` (a function, an `async def` one, or a coroutine); what it returns or raises.
 
     Uses the thread's machine, or makes one (with `options`, see Machine) and closes it.
