@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from ringmill.core.masks import KERNELS
 from support import faces, leaks
 
 pytest_plugins = ["pytester", "support.req_report"]
@@ -28,8 +29,6 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 # the suite asks of programs that are interrupted must not depend on who started it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-KERNELS = ("linux", "soft")
 
 
 @functools.cache

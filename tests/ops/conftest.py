@@ -1,4 +1,4 @@
-"""A lab for each test, and the kernels that a test compares with each other."""
+"""A lab for each test."""
 
 from __future__ import annotations
 

@@ -8,14 +8,15 @@ One difference has no name, for no mask could stand for it: on 6.16 and 6.17 an 
 FD | USERDATA answers ENOENT. ringmill never combines the two (see ring/probe.c).
 """
 
-# Each line is what one release brought, and therefore what every kernel before it lacks.
-_SINCE_6_15 = "recv_zc epoll_wait readv_fixed writev_fixed pipe"  # pipe: 6.16
-_SINCE_6_1 = (
+# Each is what came after that release, and up to the next one named here: what it, and all before
+# it, lack. (5.15 is what Debian's 5.10 has.)
+_AFTER_6_12 = "recv_zc epoll_wait readv_fixed writev_fixed pipe"  # pipe: 6.16
+_AFTER_6_1 = (
     "no_mmap registered_fd_only no_sqarray "
     "read_multishot waitid futex_wait futex_wake futex_waitv fixed_fd_install ftruncate "
     "bind listen bundle"
 )
-_SINCE_5_15 = (
+_AFTER_5_15 = (
     "submit_all coop_taskrun taskrun_flag single_issuer defer_taskrun "
     "mkdirat symlinkat linkat msg_ring fsetxattr setxattr fgetxattr getxattr socket uring_cmd "
     "send_zc sendmsg_zc "
@@ -23,9 +24,9 @@ _SINCE_5_15 = (
 )
 
 MISSING: dict[str, frozenset[str]] = {
-    "5.10": frozenset(f"{_SINCE_5_15} {_SINCE_6_1} {_SINCE_6_15}".split()),
-    "6.1": frozenset(f"{_SINCE_6_1} {_SINCE_6_15}".split()),
-    "6.12": frozenset(_SINCE_6_15.split()),
+    "5.10": frozenset(f"{_AFTER_5_15} {_AFTER_6_1} {_AFTER_6_12}".split()),
+    "6.1": frozenset(f"{_AFTER_6_1} {_AFTER_6_12}".split()),
+    "6.12": frozenset(_AFTER_6_12.split()),
     "6.16": frozenset(),
     "6.17": frozenset(),
 }
