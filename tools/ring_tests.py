@@ -13,6 +13,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -40,39 +41,40 @@ def programs() -> list[Path]:
     return sorted((ROOT / "tests" / "ring").glob("*.c"))
 
 
-def compiler(sanitize: bool) -> list[str]:
-    return [*shlex.split(os.environ.get("CC", "cc")), *FLAGS, *(SANITIZERS if sanitize else [])]
+def compiler(flags: Sequence[str]) -> list[str]:
+    return [*shlex.split(os.environ.get("CC", "cc")), *FLAGS, *flags]
 
 
-def compile_ring(folder: Path, sanitize: bool) -> list[Path]:
+def compile_ring(folder: Path, flags: Sequence[str] = ()) -> list[Path]:
     """The ring's objects, made in `folder`; raises CalledProcessError when one does not compile."""
 
     def compile_one(source: Path) -> Path:
         target = folder / f"{source.stem}.o"
-        subprocess.run([*compiler(sanitize), "-c", "-o", target, source], check=True)
+        subprocess.run([*compiler(flags), "-c", "-o", target, source], check=True)
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(compile_one, ring_sources()))
 
 
-def compile_program(source: Path, target: Path, ring: list[Path], sanitize: bool) -> None:
-    subprocess.run([*compiler(sanitize), "-o", target, source, *ring], check=True)
+def compile_program(source: Path, target: Path, ring: list[Path],
+                    flags: Sequence[str] = ()) -> None:
+    subprocess.run([*compiler(flags), "-o", target, source, *ring], check=True)
 
 
 def main(args: list[str]) -> int:
-    sanitize = "--sanitize" in args
+    flags = SANITIZERS if "--sanitize" in args else ()
     failed = 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
-            ring = compile_ring(folder, sanitize)
+            ring = compile_ring(folder, flags)
         except subprocess.CalledProcessError:
             return 1  # the compiler has said why
         for source in programs():
             target = folder / source.stem
             try:
-                compile_program(source, target, ring, sanitize)
+                compile_program(source, target, ring, flags)
                 code = subprocess.run([target], cwd=folder).returncode
                 word = {0: "passed", SKIPPED: "skipped"}.get(code, f"FAILED with {code}")
             except subprocess.CalledProcessError:

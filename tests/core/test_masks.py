@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -13,11 +12,10 @@ from hypothesis import strategies as st
 
 from ringmill.core import masks
 from ringmill.core.older_kernels import MISSING
+from support import tools
 from support.tidy_sources import ROOT
 
-spec = importlib.util.spec_from_file_location("ring_tests", ROOT / "tools" / "ring_tests.py")
-ring_tests = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(ring_tests)
+ring_tests = tools.load("ring_tests")
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +26,9 @@ def program(tmp_path_factory):
     if shutil.which("cc") is None:
         pytest.skip("no C compiler on PATH")
     folder = tmp_path_factory.mktemp("masks")
-    ring = ring_tests.compile_ring(folder, sanitize=False)
+    ring = ring_tests.compile_ring(folder)
     source = ROOT / "tests" / "ring" / "masks.c"
-    ring_tests.compile_program(source, folder / "masks", ring, sanitize=False)
+    ring_tests.compile_program(source, folder / "masks", ring)
     return folder / "masks"
 
 

@@ -376,7 +376,7 @@ def test_addresses_at_the_edge(lab: Lab, face: str) -> None:
     assert any_host.getsockname()[0] == "0.0.0.0"
 
 
-class short_folder:  # noqa: N801
+class short_folder:
     """A folder whose name leaves room for a name of a socket."""
 
     def __enter__(self) -> str:

@@ -57,7 +57,7 @@ def run(face: str, tree: ast.Module, namespace: dict[str, Any]) -> str:
 class Awaiting(ast.NodeTransformer):
     """`read(fd)` → `await read(fd)`, `next(iter(x))` → `await anext(aiter(x))`, `list` alike."""
 
-    def visit_Call(self, call: ast.Call) -> ast.expr:  # noqa: N802
+    def visit_Call(self, call: ast.Call) -> ast.expr:
         self.generic_visit(call)
         if not isinstance(call.func, ast.Name):
             return call

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
 
 import pytest
 
-from support import programs
-from support.tidy_sources import ROOT
+from support import programs, tools
 
-spec = importlib.util.spec_from_file_location("ring_tests", ROOT / "tools" / "ring_tests.py")
-ring_tests = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(ring_tests)
-
+ring_tests = tools.load("ring_tests")
 
 pytestmark = [
     pytest.mark.skipif("RINGMILL_SANITIZED" in os.environ,
@@ -27,13 +22,13 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def ring(tmp_path_factory):
     """The ring's objects, compiled once for all programs."""
-    return ring_tests.compile_ring(tmp_path_factory.mktemp("ring"), sanitize=False)
+    return ring_tests.compile_ring(tmp_path_factory.mktemp("ring"))
 
 
 @pytest.mark.parametrize("source", ring_tests.programs(), ids=lambda path: path.stem)
 def test_program(source, ring, tmp_path):
     program = tmp_path / source.stem
-    ring_tests.compile_program(source, program, ring, sanitize=False)
+    ring_tests.compile_program(source, program, ring)
     done = subprocess.run([program], cwd=tmp_path, capture_output=True, text=True,
                           timeout=programs.TIMEOUT_S)
     if done.returncode == ring_tests.SKIPPED:

@@ -6,21 +6,15 @@ here only: it cannot be loaded into a Python that was not built for it.
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import shlex
 import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from support import programs
-from support.tidy_sources import ROOT
+from support import programs, tools
 
-spec = importlib.util.spec_from_file_location("ring_tests", ROOT / "tools" / "ring_tests.py")
-ring_tests = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(ring_tests)
+ring_tests = tools.load("ring_tests")
 
 pytestmark = [
     pytest.mark.skipif("RINGMILL_SANITIZED" in os.environ, reason="already under a sanitizer"),
@@ -36,12 +30,6 @@ SANITIZERS = {
 PROGRAMS = [path for path in ring_tests.programs() if path.stem.startswith(("soft_", "twin_"))]
 
 
-def compile_with(flags, *args):
-    command = [*shlex.split(os.environ.get("CC", "cc")), *ring_tests.FLAGS, *flags, *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.fixture(scope="module", params=SANITIZERS)
 def build(request, tmp_path_factory):
     """Compiles a program with the ring, itself compiled once per sanitizer."""
@@ -50,21 +38,15 @@ def build(request, tmp_path_factory):
     empty = folder / "empty.c"
     empty.write_text("int main(void) { return 0; }\n")
     try:
-        compile_with(flags, "-o", folder / "empty", empty)
+        ring_tests.compile_program(empty, folder / "empty", [], flags)
         subprocess.run([folder / "empty"], check=True, capture_output=True)
-    except (AssertionError, subprocess.CalledProcessError):
+    except subprocess.CalledProcessError:
         pytest.skip(f"this compiler has no {request.param} sanitizer, or it does not run here")
 
-    def compile_one(source):
-        target = folder / f"{source.stem}.o"
-        compile_with(flags, "-c", "-o", target, source)
-        return target
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        ring = list(pool.map(compile_one, ring_tests.ring_sources()))
+    ring = ring_tests.compile_ring(folder, flags)
 
     def link(source):
-        compile_with(flags, "-o", folder / source.stem, source, *ring)
+        ring_tests.compile_program(source, folder / source.stem, ring, flags)
         return folder / source.stem
 
     return link

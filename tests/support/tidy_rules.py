@@ -121,11 +121,16 @@ def sizes(source: Source) -> list[str]:
     wrong = []
     if len(lines) > FILE_LINES_MAX:
         wrong.append(f"{source.path} has {len(lines)} lines, more than {FILE_LINES_MAX}: split it.")
-    wrong += [f"{source.path}:{number} has {len(line)} columns, more than {COLUMNS_MAX}."
-              for number, line in enumerate(lines, 1) if len(line) > COLUMNS_MAX]
+    wrong += columns(source)
     wrong += [f"{source.path}:{first} {name} has {count} lines, more than {FUNCTION_LINES_MAX}."
               for name, first, count in functions(source) if count > FUNCTION_LINES_MAX]
     return wrong
+
+
+def columns(source: Source) -> list[str]:
+    """No line wider than half a screen."""
+    return [f"{source.path}:{number} has {len(line)} columns, more than {COLUMNS_MAX}."
+            for number, line in enumerate(source.lines, 1) if len(line) > COLUMNS_MAX]
 
 
 def opening(source: Source) -> list[str]:

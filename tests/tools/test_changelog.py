@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import pytest
 
+from support import tools
 from support.tidy_sources import ROOT
 
-spec = importlib.util.spec_from_file_location("changelog", ROOT / "tools" / "changelog.py")
-changelog = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(changelog)
+changelog = tools.load("changelog")
 
 
 def test_entries_by_kind(tmp_path):
