@@ -27,6 +27,7 @@ help:
 	@echo "make build     compile into $(VENV), with asserts, for development"
 	@echo "make demo      serve this repository's files on both kernels and compare every byte"
 	@echo "make test      linters, type checker and the test suite (ARGS='-k name')"
+	@echo "make lint      linters and type checker alone"
 	@echo "make test-all  the suite on every CPython >= 3.11 found"
 	@echo "make test-old  the suite with what older kernels lack masked out"
 	@echo "make asan      the suite under AddressSanitizer and UndefinedBehaviorSanitizer"
@@ -34,6 +35,7 @@ help:
 	@echo "make bench     side by side with the peers; takes a while"
 	@echo "make gen       rewrite what is generated from ops/table.py"
 	@echo "make format    let clang-format and ruff mend what they can"
+	@echo "make clean     remove the environments, builds and caches"
 
 build: $(VENV)/.installed
 

@@ -21,7 +21,6 @@ TASKS_PER_TIME = 10_000  # measured for one time; five times as many for five
 FIXED = (1, 16, 64, 256, 1024, 4096)  # steps between two looks at timers and I/O
 TRAFFIC = Traffic("unix", 10, 64)
 RINGMILL = ("ringmill",)
-PEERS = ("uvloop", "asyncio", "gevent", "trio")
 POLICIES = {f"Fixed({n})": f"fixed={n}" for n in FIXED}
 POLICIES |= {"Relative": "relative=", "Adaptive": "adaptive="}
 METRICS = (

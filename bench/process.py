@@ -18,7 +18,7 @@ from typing import Any
 from bench import place
 from bench.harness import Contender, Failed, Missing
 
-CANNOT = 77  # the status of a program that was not offered what it needs: a dash, no error
+CANNOT = 77  # as in peers/lap.py, which lives in another environment and says what it means
 END_S = 5  # after SIGTERM; then SIGKILL
 GRACE_S = 60  # to start a Python and its peers, build tasks, end; far more than is needed
 TRACE_END_S = 10  # strace writes its summary after the traced process is gone

@@ -10,6 +10,9 @@ import json
 import time
 from collections.abc import Callable
 
+# The status that means "not offered" to the harness (as in automake): a dash, no error.
+CANNOT = 77
+
 FIRST = 512  # operations of the first call
 GROWTH_MAX = 8  # per call, so that one strangely quick call cannot ask for hours
 

@@ -4,11 +4,11 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 
-CANNOT = 77  # the status that means "not offered" to the harness (as in automake): a dash, no error
+from lap import CANNOT
 
 
 def run(loop: str, main: Coroutine[object, object, None]) -> None:
-    """Run `main` on asyncio's own loop, uvloop, rloop or ringmill's."""
+    """Run `main` on asyncio's own loop, uvloop or rloop."""
     with asyncio.Runner(loop_factory=factory(loop)) as runner:
         try:
             runner.run(main)
@@ -26,8 +26,4 @@ def factory(loop: str) -> Callable[[], asyncio.AbstractEventLoop]:
         import rloop
 
         return rloop.new_event_loop
-    if loop == "ringmill":
-        import ringmill.loop
-
-        return ringmill.loop.new_event_loop
     return asyncio.SelectorEventLoop

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import ringmill
+from lap import CANNOT
 from ringmill.cli.http.body import Sender
 from ringmill.cli.http.limits import Limits
 from ringmill.cli.http.server import Server
@@ -22,7 +23,6 @@ CLIENTS = 32  # per worker
 BODY = b"x" * 4096
 BEGIN_S = 1.5  # until all workers listen and all clients are connected
 END_S = 0.5  # for the replies to the others' clients
-CANNOT = 77
 
 
 def fetch(port: int, until: float, counted_from: float) -> int:
