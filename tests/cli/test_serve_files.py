@@ -8,6 +8,7 @@ import hashlib
 import os
 import socket
 import threading
+import time
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import quote
@@ -57,6 +58,45 @@ def test_what_is_refused(server: ServedDirectory, path: str) -> None:
     answer = get(server, path)
     assert answer.status == 403
     assert b"not to be seen" not in answer.body and b"root:" not in answer.body
+
+
+def test_a_fifo_is_not_opened(server: ServedDirectory, tree: Path) -> None:
+    """Who waits at it for a reader goes on waiting: an open that is closed again, and what he then
+    writes is lost."""
+    came: list[str] = []
+
+    def write() -> None:
+        try:
+            with open(tree / "fifo", "wb", buffering=0) as fifo:
+                came.append("a reader")
+                fifo.write(b"precious")
+        except BrokenPipeError:
+            came.append("and gone")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    time.sleep(0.1)  # into its open; there is nothing to see it by
+    answer = get(server, "/fifo")
+    time.sleep(0.2)  # long enough for a writer who was let go
+    before = list(came)
+    fd = os.open(tree / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    writer.join()
+    read = os.read(fd, 100)
+    os.close(fd)
+    assert (answer.status, answer.body) == (403, b"403 Forbidden: not a file\n")
+    assert (before, read) == ([], b"precious")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read(server: ServedDirectory, tree: Path) -> None:
+    file = tree / "unreadable"
+    file.write_text("not to be seen")
+    file.chmod(0)
+    try:
+        for method in ("GET", "HEAD"):
+            assert get(server, "/unreadable", method).status == 403
+    finally:
+        file.unlink()
 
 
 @pytest.mark.parametrize(

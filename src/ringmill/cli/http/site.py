@@ -30,10 +30,13 @@ from .reply import (
 from .request import Request
 from .target import BadTarget, Location, parse_target
 
-# NONBLOCK and NOCTTY: a FIFO, a device or a terminal in the tree must neither hold the open nor
-# become ours. NONBLOCK is taken off again for files, since the kernel would then answer reads
-# that have to wait for the disk with EAGAIN.
-OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+# What a path names is looked at through a descriptor that opens nothing. Opening is an event: it
+# lets go the writer who waits at a FIFO, who then writes to nobody, or starts a device.
+PLACE_FLAGS = os.O_PATH | os.O_CLOEXEC
+
+# NONBLOCK: nobody's lease on a file may hold us. It is taken off again, since the kernel would
+# then answer reads that have to wait for the disk with EAGAIN.
+OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
 INDEX_NAME = b"index.html"
 
@@ -45,11 +48,10 @@ STATUS_OF_ERRNO = {
     errno.ELOOP: 404,
     errno.EACCES: 403,
     errno.EPERM: 403,
-    errno.ENXIO: 403,  # a socket, or a device without a driver
-    errno.ENODEV: 403,
     errno.EMFILE: 503,
     errno.ENFILE: 503,
     errno.ENOMEM: 503,
+    errno.EWOULDBLOCK: 503,  # somebody has a lease on it, and has been asked to let go
 }
 RETRY = ((b"Retry-After", b"1"),)
 
@@ -111,33 +113,32 @@ class Site:
             return Found(plan_error(status, extra=RETRY if status == 503 else ()))
 
     def look(self, request: Request, location: Location) -> Found:
-        fd = self.open_beneath(location.path)
+        place = self.place_beneath(location.path)
         try:
-            facts = os.fstat(fd)  # of an open file: it waits for nothing
+            facts = os.fstat(place)
             if stat.S_ISDIR(facts.st_mode):
-                return self.look_into(request, location, fd)
+                return self.look_into(request, location, place)
             if location.directory:
                 return Found(plan_error(404))
-            found = self.found_file(request, location.path, fd, facts)
-            if found.fd is not None:
-                fd = -1  # no longer ours
-            return found
+            if not stat.S_ISREG(facts.st_mode):
+                return Found(plan_error(403, "not a file"))
+            return self.found_file(request, location.path, place, facts)
         finally:
-            if fd >= 0:
-                os.close(fd)
+            os.close(place)
 
-    def found_file(self, request: Request, path: bytes, fd: int, facts: os.stat_result) -> Found:
-        """The reply about an open file; takes `fd` over only where the reply needs it."""
-        if not stat.S_ISREG(facts.st_mode):
-            return Found(plan_error(403, "not a file"))
+    def found_file(
+        self, request: Request, path: bytes, place: int, facts: os.stat_result
+    ) -> Found:
+        """The reply about a file, and the file itself where the reply needs it."""
         known = FileFacts(facts.st_size, facts.st_mtime_ns, facts.st_ino, media_type(path))
         reply = plan_file(request, known, self.now())
+        fd = open_file(place)  # always: what may not be read is 403, for HEAD and 304 as well
         if request.method == b"HEAD" or all(isinstance(piece, bytes) for piece in reply.body):
+            os.close(fd)
             return Found(reply)
-        fcntl.fcntl(fd, fcntl.F_SETFL, 0)
         return Found(reply, fd)
 
-    def look_into(self, request: Request, location: Location, fd: int) -> Found:
+    def look_into(self, request: Request, location: Location, place: int) -> Found:
         """A directory: its index file, or a listing; a redirect when the slash is missing."""
         if not location.directory:
             return Found(plan_redirect(location))
@@ -150,23 +151,23 @@ class Site:
             return Found(plan_error(403, "no listing here"))
         # In a thread, since neither reading nor rendering has a bound in time. It gets a
         # descriptor of its own: a fiber that is cancelled does not wait for its thread.
-        page = ringmill.in_thread(read_listing, os.dup(fd), location.url(directory=True))
+        page = ringmill.in_thread(read_listing, os.dup(place), location.url(directory=True))
         return Found(plan_listing(page))
 
-    def open_beneath(self, path: bytes) -> int:
-        """Open `path` below the directory, and look where that really is.
+    def place_beneath(self, path: bytes) -> int:
+        """What `path` names below the directory, not opened, once it is known where it really is.
 
-        Looking first and opening then would leave a moment to swap a symlink in between; the
-        kernel's own word on the open file leaves none.
+        Looking first and opening by name then would leave a moment to swap a symlink in between;
+        the kernel's own word on what a descriptor holds leaves none.
         """
-        fd = ringmill.open(path, OPEN_FLAGS, dir_fd=self.fd)
+        place = ringmill.open(path, PLACE_FLAGS, dir_fd=self.fd)
         try:
-            if not self.holds(where(fd)):
-                raise Outside(errno.EACCES, "a symlink out of the served directory")
+            if not self.holds(where(place)):
+                raise Outside("a symlink out of the served directory")
         except BaseException:
-            os.close(fd)
+            os.close(place)
             raise
-        return fd
+        return place
 
     def holds(self, path: bytes) -> bool:
         if is_beneath(path, self.path):
@@ -176,8 +177,16 @@ class Site:
 
 
 def where(fd: int) -> bytes:
-    """The path of an open file, as the kernel knows it now."""
+    """The path of what a descriptor holds, as the kernel knows it now."""
     return os.readlink(b"/proc/self/fd/%d" % fd)
+
+
+def open_file(place: int) -> int:
+    """Open the very file that `place` holds. Here and not by the ring: it was found already, which
+    is what waits for disks, and io_uring sends whatever goes by way of /proc to a worker."""
+    fd = os.open(b"/proc/self/fd/%d" % place, OPEN_FLAGS)
+    fcntl.fcntl(fd, fcntl.F_SETFL, 0)
+    return fd
 
 
 def is_beneath(path: bytes, root: bytes) -> bool:
