@@ -27,6 +27,7 @@ from cli.talk import (
     reset,
     say,
 )
+from ringmill.cli.http.body import SLOW_S
 from ringmill.cli.served import ServedDirectory
 
 FILES = ["hello.txt", "empty", "big", "middle", "a b & <c>.html", "ü.txt", "sub/deep.txt",
@@ -224,6 +225,29 @@ def test_requests_cut_anywhere(server: ServedDirectory) -> None:
         assert data == b""
 
 
+@pytest.mark.parametrize(
+    "empty", [b"\r\n", b"\n", b"\r\n\r\n"], ids=["CRLF", "LF", "two"]
+)
+def test_empty_lines_before_a_request(server: ServedDirectory, empty: bytes) -> None:
+    """Before the first, between two, and after a body whose length does not count its line end;
+    also where it comes alone, or one byte of it does."""
+    request = b"GET /hello.txt HTTP/1.1\r\nHost: x\r\n"
+    whole = [empty, request, b"\r\n", empty, request, b"Content-Length: 3\r\n\r\nabc", empty,
+             request, b"\r\n", empty]  # fmt: skip
+    for parts in ([b"".join(whole)], whole, [bytes([byte]) for byte in b"".join(whole)]):
+        with dial(server) as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for part in parts:
+                sock.sendall(part)
+                time.sleep(0.001)  # for it to arrive by itself, mostly
+            sock.shutdown(socket.SHUT_WR)
+            data = read_all(sock)
+        for _ in range(3):
+            answer, data = parse(data)
+            assert (answer.status, answer.body) == (200, b"hello\n")
+        assert data == b""
+
+
 def test_http_1_0(server: ServedDirectory) -> None:
     data = say(server, b"GET /hello.txt HTTP/1.0\r\n\r\n", hang_up=False)
     answer, rest = parse(data)
@@ -311,6 +335,17 @@ def test_both_ways_to_send_a_body_are_the_same(
         assert (server.stats["spliced"], server.stats["copied"]) == (sent, 0)
     else:
         assert (server.stats["spliced"], server.stats["copied"]) == (0, sent)
+
+
+def test_a_client_that_pauses(server: ServedDirectory, tree: Path) -> None:
+    """Longer than a splice may take: what is in the pipe then is read from the file again, so that
+    nothing is missing and nothing comes twice."""
+    with reader_of_little(server) as sock:
+        sock.sendall(b"GET /big HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        begun = sock.recv(4)
+        time.sleep(1.5 * SLOW_S)
+        answer, rest = parse(begun + read_all(sock))
+    assert rest == b"" and answer.body == (tree / "big").read_bytes()
 
 
 def test_a_pipe_is_never_lent_with_leftovers(server: ServedDirectory, tree: Path) -> None:

@@ -74,8 +74,10 @@ def test_grace_has_an_end(kernel_name: str, tree: Path, splice_from: str) -> Non
     with serve(kernel_name, tree, *options) as server, slow_reader(server) as sock:
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(PATIENCE_S) == 0
-        assert len(read_all(sock)) < BIG
+        answer, rest = parse(b"HTTP" + read_all(sock))
+    assert 0 < len(answer.body) < BIG and rest == b""
     assert server.stats["cut"] == 1
+    assert server.stats["body_bytes"] == len(answer.body), "what went is counted, not what should"
 
 
 def test_a_second_signal_cuts(kernel_name: str, tree: Path) -> None:

@@ -60,6 +60,21 @@ def test_a_refusal_speaks_of_nothing_the_client_sent(server: ServedDirectory) ->
     assert b"script" not in data
 
 
+def test_two_lengths(server: ServedDirectory) -> None:
+    """Whoever stands between us and the client may believe the other one: nothing of what follows
+    is taken for a request."""
+    smuggled = b"GET /hello.txt HTTP/1.1\r\nHost: x\r\n\r\n"
+    data = say(server, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n"
+               b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled)  # fmt: skip
+    answer, rest = parse(data)
+    assert (answer.status, answer.fields["connection"], rest) == (400, "close", b"")
+
+
+def test_a_host_that_is_none(server: ServedDirectory) -> None:
+    answer, rest = parse(say(server, b"GET /hello.txt HTTP/1.1\r\nHost: a b\r\n\r\n" * 2))
+    assert (answer.status, answer.fields["connection"], rest) == (400, "close", b"")
+
+
 def test_too_long(server: ServedDirectory) -> None:
     head = b"GET / HTTP/1.1\r\nHost: x\r\n"
     many = b"".join(b"X-%d: %s\r\n" % (i, b"y" * 80) for i in range(1000))

@@ -10,7 +10,6 @@ import errno
 import fcntl
 import os
 import socket
-import time
 from dataclasses import dataclass
 
 import ringmill
@@ -27,7 +26,8 @@ COPY_BYTES = 64 * KIB
 SPLICE_FROM = 256 * KIB
 
 # A client that needs longer than this for one pipe full keeps a kernel worker waiting; the rest of
-# its reply is read and sent, which keeps only the fiber waiting.
+# its reply is read and sent, which keeps only the fiber waiting, and tells a slow client from one
+# that takes nothing.
 SLOW_S = 1.0
 
 # What splice says to a file or socket it cannot handle.
@@ -36,6 +36,13 @@ CANNOT_SPLICE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 
 class Shrunk(Exception):
     """The file ended before the promised bytes did: the connection is of no more use."""
+
+
+@dataclass(slots=True)
+class Gone:
+    """How much of one reply its client's kernel has been given, however the reply ends."""
+
+    size: int = 0  # of head and body
 
 
 @dataclass(slots=True)
@@ -110,7 +117,9 @@ class Sender:
     def close(self) -> None:
         self.pipes.close()
 
-    def send_bytes(self, sock: socket.socket, data: bytes, *, more: bool = False) -> None:
+    def send_bytes(
+        self, sock: socket.socket, data: bytes, gone: Gone, *, more: bool = False
+    ) -> None:
         """All of `data`. The client has `stall_s` for each part it takes, not for all of it."""
         flags = socket.MSG_MORE if more else 0
         view = memoryview(data)
@@ -118,31 +127,34 @@ class Sender:
             with ringmill.timeout(self.stall_s):
                 count = ringmill.send(sock, view, flags=flags)
             view = view[count:]
+            gone.size += count
 
-    def send_extent(self, sock: socket.socket, fd: int, extent: Extent) -> None:
+    def send_extent(self, sock: socket.socket, fd: int, extent: Extent, gone: Gone) -> None:
         """All of an extent, or `Shrunk`."""
         pipe = self.pipes.take() if extent.size >= self.splice_from else None
         done = 0
         if pipe is not None:
             self.sent.extents_spliced += 1
-            done = self.splice_extent(sock, fd, extent, pipe)
-        self.copy_extent(sock, fd, Extent(extent.offset + done, extent.size - done))
+            done = self.splice_extent(sock, fd, extent, pipe, gone)
+        self.copy_extent(sock, fd, Extent(extent.offset + done, extent.size - done), gone)
 
-    def copy_extent(self, sock: socket.socket, fd: int, extent: Extent) -> None:
+    def copy_extent(self, sock: socket.socket, fd: int, extent: Extent, gone: Gone) -> None:
         offset = extent.offset
         while offset < extent.end:
             data = read_extent(fd, Extent(offset, min(extent.end - offset, COPY_BYTES)))
-            self.send_bytes(sock, data)
+            self.send_bytes(sock, data, gone)
             offset += len(data)
             self.sent.copied += len(data)
 
-    def splice_extent(self, sock: socket.socket, fd: int, extent: Extent, pipe: Pipe) -> int:
+    def splice_extent(
+        self, sock: socket.socket, fd: int, extent: Extent, pipe: Pipe, gone: Gone
+    ) -> int:
         """As much of an extent as can be spliced; the rest is the caller's."""
+        patience_s = min(SLOW_S, self.stall_s)
         done = 0
         held = 0  # bytes in the pipe
         try:
             while done < extent.size:
-                begun = time.monotonic()
                 held = ringmill.splice(
                     fd,
                     pipe.target,
@@ -151,14 +163,15 @@ class Sender:
                 )
                 if held == 0:
                     raise Shrunk
-                while held:
-                    with ringmill.timeout(self.stall_s):
+                with ringmill.timeout(patience_s):
+                    while held:
                         count = ringmill.splice(pipe.source, sock, held)
-                    held -= count
-                    done += count
-                    self.sent.spliced += count
-                if time.monotonic() - begun > SLOW_S:
-                    break
+                        held -= count
+                        done += count
+                        self.sent.spliced += count
+                        gone.size += count
+        except TimeoutError:
+            pass  # what it still holds goes with the pipe, and is read from the file again
         except OSError as error:
             if error.errno not in CANNOT_SPLICE:
                 held = held or 1  # an interrupted splice leaves nobody knows what

@@ -18,7 +18,7 @@ import ringmill
 from ringmill.errors import Cancelled
 
 from ..units import KIB
-from .body import Sender, Shrunk, read_extent
+from .body import Gone, Sender, Shrunk, read_extent
 from .dates import Clock
 from .limits import Limits
 from .ranges import Extent
@@ -28,6 +28,11 @@ from .site import Found, Site
 
 # A request head is a few hundred bytes, and every idle connection holds one such buffer.
 RECV_BYTES = 4 * KIB
+
+# What may stand before a request line and means nothing. RFC 9112 section 2.2: some clients end a
+# body with a line end that its length does not count. h11 refuses it.
+LINE_ENDS = (b"\r", b"\n")
+EMPTY_LINES = b"\r\n"
 
 # Replies up to here leave in one send, head and body together.
 TOGETHER_BYTES = 64 * KIB
@@ -98,9 +103,10 @@ class Connection:
         self.asked: Request | None = None  # what is being answered
         self.unread = False  # its body was not sent by the client and is not waited for
         self.hanging_up = False  # by our decision: the client may still be talking
-        self.http = h11.Connection(
-            h11.SERVER, max_incomplete_event_size=server.limits.header_bytes
-        )
+        self.http = self.parser()
+
+    def parser(self) -> h11.Connection:
+        return h11.Connection(h11.SERVER, max_incomplete_event_size=self.limits.header_bytes)
 
     def run(self) -> None:
         """The fiber's whole life. Nothing but the server's own mistakes is worth a report."""
@@ -155,7 +161,20 @@ class Connection:
                 return
             if self.http.our_state is not h11.DONE:
                 return  # the client wanted no more
+            self.next_cycle()
+
+    def next_cycle(self) -> None:
+        """Ready for the next request, of which a part may be here. h11 cannot be told to forget
+        the empty line before it, so that one that has got it is replaced."""
+        data, ended = self.http.trailing_data
+        if not data.startswith(LINE_ENDS):
             self.http.start_next_cycle()
+            return
+        self.http = self.parser()
+        if data := data.lstrip(EMPTY_LINES):
+            self.http.receive_data(data)
+        if ended:
+            self.http.receive_data(b"")
 
     def next_request(self) -> Request | None:
         """The next request, its body read and dropped; None when the client has no more."""
@@ -174,6 +193,8 @@ class Connection:
         self.phase = Phase.RECEIVING
         if not self.asked.version.startswith(b"1."):
             raise Refusal(505)
+        if (why := self.asked.malformed()) is not None:
+            raise Refusal(400, why)
         self.drop_body()
         return self.asked
 
@@ -224,7 +245,12 @@ class Connection:
             raise Refusal(408, "the request's body took too long to arrive") from None
 
     def receive(self) -> None:
-        self.http.receive_data(ringmill.recv(self.sock, RECV_BYTES))
+        data = ringmill.recv(self.sock, RECV_BYTES)
+        if data and self.http.their_state is h11.IDLE and not self.http.trailing_data[0]:
+            data = data.lstrip(EMPTY_LINES)
+            if not data:
+                return  # to h11 it would mean that the client has hung up
+        self.http.receive_data(data)
 
     def parse(self) -> object:
         try:
@@ -258,22 +284,22 @@ class Connection:
         file that turns out to be shorter."""
         reply, sender = found.reply, self.server.sender
         head = self.head(reply)
-        bodiless = not reply.body or (self.asked is not None and self.asked.method == b"HEAD")
-        size = 0
+        gone = Gone()
         try:
-            if bodiless:
-                sender.send_bytes(self.sock, head)
+            if not self.has_body(reply):
+                sender.send_bytes(self.sock, head, gone)
             elif reply.size <= TOGETHER_BYTES:
                 parts = [self.load(piece, found) for piece in reply.body]
-                sender.send_bytes(self.sock, b"".join((head, *parts)))
-                size = reply.size
+                sender.send_bytes(self.sock, b"".join((head, *parts)), gone)
             else:
-                sender.send_bytes(self.sock, head, more=True)
+                sender.send_bytes(self.sock, head, gone, more=True)
                 for piece in reply.body:
-                    self.send_piece(piece, found)
-                    size += len(piece) if isinstance(piece, bytes) else piece.size
+                    self.send_piece(piece, found, gone)
         finally:
-            self.server.count(self, reply.status, size)
+            self.server.count(self, reply.status, max(0, gone.size - len(head)))
+
+    def has_body(self, reply: Reply) -> bool:
+        return bool(reply.body) and not (self.asked is not None and self.asked.method == b"HEAD")
 
     def head(self, reply: Reply) -> bytes:
         """The reply's head as bytes. h11 hears of the whole reply here: what fails after this
@@ -286,7 +312,7 @@ class Connection:
         response = h11.Response(status_code=reply.status, headers=fields, reason=phrase)
         data = self.http.send(response)
         assert data is not None
-        if reply.body and not (self.asked is not None and self.asked.method == b"HEAD"):
+        if self.has_body(reply):
             # h11 only counts a body; it is happy with anything that has a length.
             placeholder = cast(bytes, Placeholder(reply.size))
             self.http.send_with_data_passthrough(h11.Data(data=placeholder))
@@ -296,11 +322,11 @@ class Connection:
     def load(self, piece: bytes | Extent, found: Found) -> bytes:
         return piece if isinstance(piece, bytes) else read_extent(found.file, piece)
 
-    def send_piece(self, piece: bytes | Extent, found: Found) -> None:
+    def send_piece(self, piece: bytes | Extent, found: Found, gone: Gone) -> None:
         if isinstance(piece, bytes):
-            self.server.sender.send_bytes(self.sock, piece, more=True)
+            self.server.sender.send_bytes(self.sock, piece, gone, more=True)
         else:
-            self.server.sender.send_extent(self.sock, found.file, piece)
+            self.server.sender.send_extent(self.sock, found.file, piece, gone)
 
     def linger(self) -> None:
         """Let the client read our last words: closing while it still sends would make its kernel
