@@ -14,10 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from cli.talk import BIG, PATIENCE_S, dial, get, parse, read_all, reader_of_little
+from ringmill.cli.serve import serve as serve_command
 from ringmill.cli.served import ServedDirectory, ServerFailed
 
+NOWHERE = "/no/such/folder/sock"
 REQUEST = b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -125,6 +128,48 @@ def test_a_unix_socket(kernel_name: str, tree: Path, tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def ask_unix(path: Path) -> bytes:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(path))
+        sock.sendall(b"GET /hello.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        return parse(read_all(sock))[0].body
+
+
+def listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(str(path)) == 0
+
+
+def test_a_unix_socket_that_is_removed(kernel_name: str, tree: Path, tmp_path: Path) -> None:
+    """By somebody else, while it is served: no reason for a bad end."""
+    path = tmp_path / "sock"
+    with serve(kernel_name, tree, "--unix", str(path)) as server:
+        assert ask_unix(path) == b"hello\n"
+        path.unlink()
+    assert server.stats["requests"] == 1
+
+
+def test_a_unix_socket_that_is_taken_over(kernel_name: str, tree: Path, tmp_path: Path) -> None:
+    """The first server's end leaves the second one's socket where it is."""
+    path = tmp_path / "sock"
+    with serve(kernel_name, tree, "--unix", str(path)) as first:
+        path.unlink()
+        with serve(kernel_name, tree, "--unix", str(path)):
+            first.process.send_signal(signal.SIGINT)
+            assert first.process.wait(PATIENCE_S) == 0
+            assert ask_unix(path) == b"hello\n"
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("path", ["", NOWHERE])
+def test_no_place_for_a_unix_socket(kernel_name: str, tree: Path, path: str) -> None:
+    with (
+        pytest.raises(ServerFailed, match=path or "wants a path"),
+        serve(kernel_name, tree, "--unix", path),
+    ):
+        pass
+
+
 def test_a_taken_port(kernel_name: str, tree: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -183,6 +228,49 @@ def test_nobody_reads_the_log(kernel_name: str, tree: Path) -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("closed", [(1,), (1, 2)], ids=["stdout", "both"])
+def test_closed_streams(kernel_name: str, tree: Path, tmp_path: Path, closed: tuple[int]) -> None:
+    """As some supervisors start a daemon: no log, no words, and files none the less."""
+    path, stats = tmp_path / "sock", tmp_path / "stats"
+    command = [sys.executable, "-m", "ringmill", "serve", str(tree), "--kernel", kernel_name,
+               "--unix", str(path), "--stats-file", str(stats)]  # fmt: skip
+    shut = " ".join(f"{fd}>&-" for fd in closed)
+    with subprocess.Popen(["sh", "-c", f'exec "$@" {shut}', "sh", *command]) as process:
+        wait_until(lambda: process.poll() is not None or listens(path))
+        assert process.poll() is None
+        assert ask_unix(path) == b"hello\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE_S) == 0
+    assert json.loads(stats.read_text())["requests"] == 1
+
+
+def test_statistics_that_nobody_could_write(tree: Path) -> None:
+    """Found out before anybody is served, not at the end."""
+    result = CliRunner().invoke(
+        serve_command, [str(tree), "--port", "0", "--stats-file", "/no/such/folder/stats"]
+    )
+    assert result.exit_code == 1
+    assert "/no/such/folder/stats" in result.output and "serving" not in result.output
+
+
+@pytest.mark.parametrize(
+    "option", ["--header-timeout", "--idle-timeout", "--stall-timeout", "--grace"]
+)
+def test_no_number_of_seconds(tree: Path, option: str) -> None:
+    result = CliRunner().invoke(serve_command, [str(tree), "--unix", NOWHERE, option, "nan"])
+    assert result.exit_code == 2 and "not a number of seconds" in result.output
+
+
+@pytest.mark.parametrize("name", ["RINGMILL_KERNEL", "RINGMILL_DISABLE"])
+def test_a_wrong_environment_is_a_sentence(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "bogus")
+    result = CliRunner().invoke(serve_command, [str(tree), "--unix", NOWHERE])
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    assert result.output.startswith("Error: ") and "bogus" in result.output
 
 
 def test_many_directories_listed_at_once(kernel_name: str, tree: Path) -> None:

@@ -8,25 +8,26 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import resource
 import signal
 import socket
 import stat
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
 import ringmill
-from ringmill.errors import Cancelled, RingmillError
+from ringmill.errors import RingmillError
 
 from .http.body import SPLICE_FROM, Sender
 from .http.limits import Limits, connections_for
 from .http.server import Server
 from .http.site import Site
-from .signals import Signals
 
 # The kernel's own bound since 5.4 (net.core.somaxconn): a burst waits there, not in our memory.
 # TCP_DEFER_ACCEPT, which keeps silent clients there too, was tried: when more come than fit, those
@@ -34,6 +35,18 @@ from .signals import Signals
 BACKLOG = 4096
 
 DEFAULTS = Limits(connections=0)
+
+
+class Seconds(click.FloatRange):
+    """A span of time. Comparing, as FloatRange does, lets NaN through."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        seconds: float = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail("not a number of seconds", param, ctx)
+        return seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +76,16 @@ class Options:
 @click.option("--header-limit", default=DEFAULTS.header_bytes, show_default=True,
               metavar="BYTES", type=click.IntRange(256), help="Longest request head.")
 @click.option("--header-timeout", default=DEFAULTS.header_s, show_default=True,
-              metavar="SECONDS", type=click.FloatRange(0, min_open=True),
+              metavar="SECONDS", type=Seconds(0, min_open=True),
               help="From a request's first byte to the end of its head.")
 @click.option("--idle-timeout", default=DEFAULTS.idle_s, show_default=True,
-              metavar="SECONDS", type=click.FloatRange(0, min_open=True),
+              metavar="SECONDS", type=Seconds(0, min_open=True),
               help="How long a connection may be silent between requests.")
 @click.option("--stall-timeout", default=DEFAULTS.stall_s, show_default=True,
-              metavar="SECONDS", type=click.FloatRange(0, min_open=True),
+              metavar="SECONDS", type=Seconds(0, min_open=True),
               help="How long a client may take nothing of its reply.")
 @click.option("--grace", default=DEFAULTS.grace_s, show_default=True,
-              metavar="SECONDS", type=click.FloatRange(0),
+              metavar="SECONDS", type=Seconds(0),
               help="How long replies may go on after Ctrl-C.")
 @click.option("--max-connections", type=click.IntRange(1), metavar="COUNT",
               help="Open at once.  [default: what the limit of open files allows]")
@@ -107,102 +120,137 @@ def serve(
         directory, host, port, unix, kernel, index, access_log, stats_file, splice_from, limits
     )
     try:
-        machine = ringmill.Machine(kernel=kernel)
-        try:
-            machine.run(lambda: run(options, machine))
-        finally:
-            machine.close()
+        with make_machine(kernel) as machine:
+            machine.run(run, options, machine)
     except (OSError, RingmillError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def make_machine(kernel: str | None) -> ringmill.Machine:
+    try:
+        return ringmill.Machine(kernel=kernel)
+    except ValueError as error:  # RINGMILL_KERNEL or RINGMILL_DISABLE name what is not
         raise click.ClickException(str(error)) from error
 
 
 def run(options: Options, machine: ringmill.Machine) -> None:
     """From the first fiber of `machine`, until a signal ends it."""
-    listener, url = listen(options)
-    log_fd = sys.stdout.fileno() if options.access_log else None
-    site = Site(
-        options.directory,
-        list_directories=options.list_directories,
-        target_bytes=options.limits.target_bytes,
-    )
-    sender = Sender(stall_s=options.limits.stall_s, splice_from=options.splice_from)
-    server = Server(site, listener, options.limits, sender, log_fd)
-    try:
-        with Signals(signal.SIGINT, signal.SIGTERM, signal.SIGUSR1) as signals:
-            say(f"serving {os.path.abspath(options.directory)} at {url} on {machine.kernel.name}")
-            serve_until_stopped(server, signals, options, machine)
-    finally:
-        listener.close()
-        if options.unix is not None:
-            os.unlink(options.unix)
-        sender.close()
-        site.close()
+    with contextlib.ExitStack() as stack:
+        site = Site(
+            options.directory,
+            list_directories=options.list_directories,
+            target_bytes=options.limits.target_bytes,
+        )
+        stack.callback(site.close)
+        sender = Sender(stall_s=options.limits.stall_s, splice_from=options.splice_from)
+        stack.callback(sender.close)
+        if options.stats_file is not None:
+            open(options.stats_file, "a").close()  # what it refuses is known before, not after
+        listener, url = stack.enter_context(listen(options))
+        server = Server(site, listener, options.limits, sender, log_fd(options))
+        told = stack.enter_context(
+            ringmill.signals(signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+        )
+        say(f"serving {os.path.abspath(options.directory)} at {url} on {machine.kernel.name}")
+        serve_until_stopped(server, told, options, machine)
     if options.stats_file is not None:
         tell(server, machine, options.stats_file)
 
 
+def log_fd(options: Options) -> int | None:
+    """Where the access log goes; nowhere when we were started with stdout closed."""
+    return sys.stdout.fileno() if options.access_log and sys.stdout is not None else None
+
+
 def serve_until_stopped(
-    server: Server, signals: Signals, options: Options, machine: ringmill.Machine
+    server: Server, told: ringmill.signals, options: Options, machine: ringmill.Machine
 ) -> None:
     server.start()
-    watcher = ringmill.spawn(watch, server, signals, options, machine)
+    watcher = ringmill.spawn(watch, server, told, options, machine)
     try:
         server.join()
     finally:
         server.stop()
         server.drain()
-        watcher.cancel()
+        told.close()  # ends the watcher's iteration
         watcher.join()
 
 
-def watch(server: Server, signals: Signals, options: Options, machine: ringmill.Machine) -> None:
+def watch(
+    server: Server, told: ringmill.signals, options: Options, machine: ringmill.Machine
+) -> None:
     """What signals mean: the first stops, the second cuts, SIGUSR1 asks how it goes."""
-    try:
-        while True:
-            number = signals.next()
-            if number == signal.SIGUSR1:
-                try_to_tell(server, machine, options.stats_file)
-            elif server.stopping:
-                server.cut()
-            else:
-                say("stopping; once more to stop at once")
-                server.stop()
-    except Cancelled:
-        pass  # the server has ended
+    for number in told:
+        if number == signal.SIGUSR1:
+            try_to_tell(server, machine, options.stats_file)
+        elif server.stopping:
+            server.cut()
+        else:
+            say("stopping; once more to stop at once")
+            server.stop()
 
 
-def listen(options: Options) -> tuple[socket.socket, str]:
+@contextlib.contextmanager
+def listen(options: Options) -> Iterator[tuple[socket.socket, str]]:
     """The listening socket, and how to reach it."""
     if options.unix is not None:
-        return listen_unix(options.unix), f"unix:{options.unix}"
+        with listen_unix(options.unix) as listener:
+            yield listener, f"unix:{options.unix}"
+        return
+    with listen_tcp(options.host, options.port) as listener:
+        host, port, *_ = listener.getsockname()
+        yield listener, f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def listen_tcp(host: str, port: int) -> socket.socket:
     try:
-        listener = ringmill.tcp_listen(options.host, options.port, backlog=BACKLOG)
+        listener = ringmill.tcp_listen(host, port, backlog=BACKLOG)
     except OSError as error:
-        where = f"{options.host}, port {options.port}"
-        raise OSError(f"cannot listen on {where}: {error}") from error
+        raise OSError(f"cannot listen on {host}, port {port}: {error}") from error
     # Accepted sockets inherit it. Every reply leaves in as few sends as it can; none should wait
     # for the client's acknowledgement of the one before.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    host, port, *_ = listener.getsockname()
-    return listener, f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
-
-
-def listen_unix(path: str) -> socket.socket:
-    """A Unix listener at `path`. A socket that a dead server left there is replaced."""
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        try:
-            listener.bind(path)
-        except OSError:
-            if not is_dead_socket(path):
-                raise
-            os.unlink(path)
-            listener.bind(path)
-        listener.listen(BACKLOG)
-    except BaseException:
-        listener.close()
-        raise
     return listener
+
+
+@contextlib.contextmanager
+def listen_unix(path: str) -> Iterator[socket.socket]:
+    """A Unix listener at `path`. A socket that a dead server left there is replaced; at the end
+    ours is removed, and nobody else's: another server may have taken the path over meanwhile."""
+    if not path:
+        raise OSError("--unix wants a path")  # the kernel would make up a name
+    with socket.socket(socket.AF_UNIX) as listener:
+        try:
+            bind_unix(listener, path)
+            bound = identity(path)
+            listener.listen(BACKLOG)
+        except OSError as error:
+            raise OSError(f"cannot listen on {path}: {error}") from error
+        try:
+            yield listener
+        finally:
+            if identity(path) == bound:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+
+
+def bind_unix(listener: socket.socket, path: str) -> None:
+    try:
+        listener.bind(path)
+    except OSError:
+        if not is_dead_socket(path):
+            raise
+        os.unlink(path)
+        listener.bind(path)
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    """Which file stands at `path`; None when there is none."""
+    try:
+        facts = os.lstat(path)
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
 
 
 def is_dead_socket(path: str) -> bool:
@@ -253,5 +301,7 @@ def statistics(server: Server, machine: ringmill.Machine) -> dict[str, Any]:
 
 
 def say(line: str) -> None:
-    with contextlib.suppress(OSError):  # stderr may be a pipe that nobody reads any more
+    if sys.stderr is None:
+        return  # we were started with it closed; print would take stdout instead
+    with contextlib.suppress(OSError):  # it may be a pipe that nobody reads any more
         print(line, file=sys.stderr, flush=True)

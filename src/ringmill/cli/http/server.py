@@ -247,6 +247,8 @@ class Server:
 
     def report(self, error: Exception) -> None:
         """A mistake of ours in one connection: said once, and the others go on."""
+        if sys.stderr is None:
+            return  # we were started with it closed
         stamp = time.strftime("%H:%M:%S")
         print(f"{stamp} error in a connection:", file=sys.stderr)
         traceback.print_exception(error, file=sys.stderr)
