@@ -38,7 +38,7 @@ class Page(HTMLParser):
 
 
 @given(st.lists(st.builds(Entry, NAMES, st.booleans(), st.none() | st.integers(0, 2**62),
-                          st.integers(-(2**63), 2**63)), max_size=5))
+                          st.none() | st.integers(-(2**63), 2**63)), max_size=5))
 def test_every_entry_is_linked_and_nothing_else_is_in_the_page(entries: list[Entry]) -> None:
     page = Page(render_listing("/", entries))
     assert page.tags <= {"html", "head", "meta", "title", "style", "body", "h1", "table", "tr",
@@ -64,10 +64,26 @@ def test_a_huge_directory_is_cut_and_says_so() -> None:
     assert "and 7 more" in page.texts
 
 
-def test_broken_links_are_listed(tmp_path: Path) -> None:
-    (tmp_path / "gone").symlink_to("nowhere")
-    (tmp_path / "sub").mkdir()
-    with os.scandir(os.fsencode(tmp_path)) as items:
+def test_what_a_name_tells(tmp_path: Path) -> None:
+    """Sizes of files only, and of links nothing: what they lead to may be outside."""
+    (tmp_path / "secret").write_text("not to be measured")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "file").write_text("abc")
+    (root / "sub").mkdir()
+    os.mkfifo(root / "fifo")
+    for name, target in (("gone", "nowhere"), ("out", "../secret"), ("to_sub", "sub")):
+        (root / name).symlink_to(target)
+    with os.scandir(os.fsencode(root)) as items:
         entries = {entry.name: entry for entry in map(entry_of, items)}
-    assert entries[b"gone"] == Entry(b"gone", False, None, 0)
-    assert entries[b"sub"].directory
+    assert entries[b"file"] == Entry(b"file", False, 3, (root / "file").stat().st_mtime_ns)
+    assert entries[b"fifo"] == Entry(b"fifo", False, None, (root / "fifo").stat().st_mtime_ns)
+    assert entries[b"sub"].directory and entries[b"sub"].size is None
+    assert entries[b"gone"] == Entry(b"gone", False, None, None)
+    assert entries[b"out"] == Entry(b"out", False, None, None)
+    assert entries[b"to_sub"] == Entry(b"to_sub", True, None, None)
+
+
+def test_what_is_not_told_is_not_shown() -> None:
+    page = render_listing("/", [Entry(b"gone", False, None, None)])
+    assert b"<td></td><td></td>" in page and b"1970" not in page

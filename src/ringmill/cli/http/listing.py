@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+import stat
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,12 +27,12 @@ TAIL = "</table></body></html>\n"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One name in a directory, as lstat or stat saw it; no size where there is none to tell."""
+    """One name in a directory. No size and no time where there is none to tell."""
 
     name: bytes
     directory: bool
     size: int | None
-    mtime_ns: int
+    mtime_ns: int | None
 
 
 def render_listing(url: str, entries: Iterable[Entry], *, omitted: int = 0) -> bytes:
@@ -67,7 +68,9 @@ def readable_url(url: str) -> str:
     return readable(unquote_to_bytes(url))
 
 
-def stamp(mtime_ns: int) -> str:
+def stamp(mtime_ns: int | None) -> str:
+    if mtime_ns is None:
+        return ""
     try:
         return time.strftime("%Y-%m-%d %H:%M", time.gmtime(mtime_ns // 10**9))
     except (OverflowError, ValueError, OSError):
@@ -75,9 +78,13 @@ def stamp(mtime_ns: int) -> str:
 
 
 def entry_of(item: os.DirEntry[bytes]) -> Entry:
-    """What a directory entry is, following symlinks; a broken one is a name without a size."""
+    """What a directory entry is. Of a symlink only whether it leads to a directory: it may lead
+    out of what is served, and the rest is nobody's business."""
     try:
+        if item.is_symlink():
+            return Entry(item.name, item.is_dir(), size=None, mtime_ns=None)
         facts = item.stat()
-        return Entry(item.name, item.is_dir(), facts.st_size, facts.st_mtime_ns)
-    except OSError:
-        return Entry(item.name, directory=False, size=None, mtime_ns=0)
+    except OSError:  # it has just been removed
+        return Entry(item.name, directory=False, size=None, mtime_ns=None)
+    size = facts.st_size if stat.S_ISREG(facts.st_mode) else None
+    return Entry(item.name, item.is_dir(), size, facts.st_mtime_ns)
