@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from ringmill.cli import demo
 from ringmill.cli.fetch import Fetched
@@ -42,6 +44,55 @@ def test_what_belongs_to_a_tree(small_tree: Path) -> None:
     digests = demo.digest_tree(small_tree)
     assert set(digests) == {"/sub%20dir/a%25b%3Fc%23d.txt", "/empty", "/large"}
     assert digests["/empty"] == hashlib.sha256(b"").hexdigest()
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    """Rich would take the folder for a closing tag; the file's name is not UTF-8."""
+    root = Path(os.fsdecode(os.fsencode(tmp_path / "[") + b"/\xff]"))
+    root.mkdir(parents=True)
+    Path(os.fsdecode(os.fsencode(root) + b"/bad\xff")).write_text("x")
+    done = subprocess.run(
+        [sys.executable, "-m", "ringmill", "demo", str(root)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[/\\xff]," in "".join(done.stdout.split("\n"))
+    assert "every byte is as it is on disk" in done.stdout
+
+
+def test_a_name_finds_its_file_again(tmp_path: Path) -> None:
+    file = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff"))
+    file.write_text("x")
+    (path,) = demo.digest_tree(tmp_path)
+    assert path == "/bad%FF"
+    assert tmp_path / demo.unquoted(path) == file
+
+
+def test_a_file_that_may_not_be_read_is_left_out(
+    small_tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "large")
+    assert "/large" not in demo.digest_tree(small_tree)
+
+
+def test_a_file_closed_to_us_meanwhile_differs(
+    small_tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    digests = demo.digest_tree(small_tree)
+    fetched = [Fetched(path, 200, 0, "?") for path in digests]
+    monkeypatch.setattr("builtins.open", refuse)
+    assert len(demo.differences(small_tree, digests, fetched)) == len(digests)
+
+
+def test_a_wrong_environment_is_a_sentence(
+    small_tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RINGMILL_KERNEL", "bogus")
+    result = CliRunner().invoke(demo.demo, [str(small_tree)])
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    assert result.output.startswith("Error: ") and "bogus" in result.output
 
 
 def test_differences_are_found(small_tree: Path) -> None:

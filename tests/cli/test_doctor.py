@@ -20,7 +20,7 @@ def run(*arguments: str) -> str:
 def test_json_says_everything() -> None:
     report = json.loads(run("--json"))
     assert report["kernel"] in ("linux", "soft") and report["why"]
-    assert set(report["versions"]) == {"ringmill", "greenlet", "python", "kernel", "machine"}
+    assert set(report["versions"]) == {"ringmill", "greenlet", "python", "Linux", "machine"}
     assert set(report["limits"]) == {"memlock", "open_files"}
     for kind in ("features", "opcodes"):
         assert report[kind] and set(report[kind].values()) <= set(STATES)
@@ -45,6 +45,32 @@ def test_a_kernel_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     assert report["kernel"] == "soft"
     assert "present" not in report["opcodes"].values(), "the soft kernel emulates"
     assert "emulated" in report["opcodes"].values()
+
+
+@pytest.mark.parametrize("name", ["RINGMILL_KERNEL", "RINGMILL_DISABLE"])
+def test_a_wrong_environment_is_a_sentence(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "bogus")
+    for arguments in ([], ["--json"]):
+        result = CliRunner().invoke(doctor, arguments)
+        assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+        assert result.output.startswith("Error: ") and "bogus" in result.output
+
+
+def test_a_forbidden_kernel_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise PermissionError(1, "io_uring_setup")
+
+    monkeypatch.setattr(ringmill, "probe", refuse)
+    result = CliRunner().invoke(doctor)
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    assert result.output.startswith("Error: ") and "io_uring_setup" in result.output
+
+
+def test_nothing_is_lost_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    text = run()
+    assert "…" not in text
+    assert all(name in text for name in ("locked", "memory", "Linux"))
 
 
 @pytest.mark.parametrize(

@@ -17,17 +17,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_to_bytes
 
 import click
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import ringmill
 from ringmill.errors import RingmillError
 
-from .doctor import examine, show
+from .doctor import examine_or_say_why, show
 from .fetch import Fetched, fetch_all
 from .foreign import curl_all, trace_calls
 from .served import ServedDirectory, ServerFailed
@@ -78,16 +79,17 @@ def demo(directory: str | None, fibers: int) -> None:
     Without DIRECTORY: the project around the current directory, else ringmill itself.
     """
     console = Console(highlight=False)
-    show(examine(), console)
+    show(examine_or_say_why(), console)
     root = Path(directory) if directory else tree_root()
     digests = digest_tree(root)
     if not digests:
-        raise click.ClickException(f"no files below {root}")
-    console.print(f"\n[bold]demo[/]  {len(digests):,} files below {root}, {fibers} connections\n")
+        raise click.ClickException(f"no files below {shown(root)}")
+    console.print(f"\n[bold]demo[/]  {len(digests):,} files below {escape(shown(root))}, "
+                  f"{fibers} connections\n")
     rows: list[Row] = []
     for kernel in KERNELS:
         if (refusal := refused(kernel)) is not None:
-            console.print(f"kernel {kernel} skipped: {refusal}")
+            console.print(f"kernel {kernel} skipped: {escape(refusal)}")
             continue
         rows += run_kernel(kernel, root, digests, fibers, console)
     console.print(draw(rows))
@@ -95,7 +97,7 @@ def demo(directory: str | None, fibers: int) -> None:
         console.print("enters, syscalls: the server's, per request; spliced: bodies\n")
     wrong = [f"{row.kernel}, {row.client}: {what}" for row in rows for what in row.wrong]
     for line in wrong:
-        console.print(line, style="red")
+        console.print(escape(line), style="red")
     if wrong or not rows:
         sys.exit(1)
     console.print("every byte is as it is on disk", style="green")
@@ -157,12 +159,9 @@ def fetch_with_fibers(
     kernel: str, fibers: int, server: ServedDirectory, paths: list[str]
 ) -> list[Fetched]:
     """The client runs on the same kernel as the server."""
-    machine = ringmill.Machine(kernel=kernel)
-    try:
+    with ringmill.Machine(kernel=kernel) as machine:
         fetched: list[Fetched] = machine.run(fetch_all, "127.0.0.1", server.port, paths, fibers)
-        return fetched
-    finally:
-        machine.close()
+    return fetched
 
 
 def fetch_with_curl(server: ServedDirectory, paths: list[str]) -> list[Fetched]:
@@ -205,7 +204,8 @@ def tree_root() -> Path:
 
 
 def digest_tree(root: Path) -> dict[str, str]:
-    """URL path → SHA-256 of every file below `root` that belongs to the source tree."""
+    """URL path → SHA-256 of every file below `root` that belongs to the source tree and that we,
+    and so the server, may read."""
     digests = {}
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(
@@ -214,21 +214,26 @@ def digest_tree(root: Path) -> dict[str, str]:
         )
         for name in sorted(names):
             path = Path(folder, name)
-            if path.is_file() and not path.is_symlink():
-                digests["/" + quote(path.relative_to(root).as_posix())] = digest_file(path)
+            if path.is_file() and not path.is_symlink() and os.access(path, os.R_OK):
+                digests["/" + quote(os.fsencode(path.relative_to(root)))] = digest_file(path)
     return digests
 
 
 def unquoted(path: str) -> str:
-    return unquote(path.removeprefix("/"))
+    return os.fsdecode(unquote_to_bytes(path.removeprefix("/")))
+
+
+def shown(path: Path) -> str:
+    """A path as text that every terminal takes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def digest_file(path: Path) -> str:
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        return "gone"
+    except OSError as error:  # it was edited away meanwhile, or closed to us
+        return str(error.strerror)
 
 
 def draw(rows: list[Row]) -> Table:

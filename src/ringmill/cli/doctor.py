@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import resource
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import click
 from rich.columns import Columns
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 import ringmill
+from ringmill.errors import RingmillError
 
 from .units import human_size
 from .versions import all_versions
@@ -36,11 +38,20 @@ MEANING = {
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of tables.")
 def doctor(as_json: bool) -> None:
     """Say which kernel is used and why, and what it can do."""
-    report = examine()
+    report = examine_or_say_why()
     if as_json:
         click.echo(json.dumps(report, indent=2))
     else:
         show(report, Console())
+
+
+def examine_or_say_why() -> dict[str, Any]:
+    """For commands: what is wrong with the environment (RINGMILL_KERNEL, RINGMILL_DISABLE, a
+    kernel that is forbidden) is a sentence, not a traceback."""
+    try:
+        return examine()
+    except (OSError, ValueError, RingmillError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 def examine() -> dict[str, Any]:
@@ -55,26 +66,10 @@ def examine() -> dict[str, Any]:
             "open_files": limit(resource.RLIMIT_NOFILE),
         },
         "setup_flags": dict(probe["setup_flags"]),
-        "features": states(probe, "features"),
-        "opcodes": states(probe, "opcodes"),
-        "masked": masked(probe["masked"]),
+        "features": probe["features"],
+        "opcodes": probe["opcodes"],
+        "masked": probe["masked"],
     }
-
-
-def states(probe: Mapping[str, Any], kind: str) -> dict[str, str]:
-    """State by name. What the soft kernel has, it has by emulation."""
-    soft = probe["kernel"] == "soft"
-    return {
-        name: "emulated" if soft and state == "present" else state
-        for name, state in probe[kind].items()
-    }
-
-
-def masked(what: Mapping[str, object] | Iterable[str]) -> list[str]:
-    """What RINGMILL_DISABLE hides: names, or kinds of which something is hidden."""
-    if isinstance(what, Mapping):
-        return [kind for kind, hidden in what.items() if hidden]
-    return list(what)
 
 
 def limit(which: int) -> dict[str, int | None]:
@@ -85,7 +80,7 @@ def limit(which: int) -> dict[str, int | None]:
 
 def show(report: Mapping[str, Any], console: Console) -> None:
     console.print(Text.assemble(("kernel  ", "bold"), (report["kernel"], "bold cyan")))
-    console.print(f"[bold]why[/]     {report['why']}", highlight=False)
+    console.print(f"[bold]why[/]     {escape(report['why'])}", highlight=False)
     if report["masked"]:
         masked = ", ".join(report["masked"])
         console.print(f"[bold]masked[/]  {masked} (RINGMILL_DISABLE)", highlight=False)
@@ -101,6 +96,8 @@ def show(report: Mapping[str, Any], console: Console) -> None:
 
 def facts_table(report: Mapping[str, Any]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for _ in ("name", "value"):
+        table.add_column(overflow="fold")  # in a narrow terminal nothing of it is lost
     for name, text in report["versions"].items():
         table.add_row(name, text)
     limits = report["limits"]

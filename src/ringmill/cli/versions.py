@@ -24,6 +24,6 @@ def all_versions() -> dict[str, str]:
         "ringmill": ringmill_version(),
         "greenlet": package_version("greenlet"),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "kernel": os.uname().release,
+        "Linux": os.uname().release,
         "machine": os.uname().machine,
     }
