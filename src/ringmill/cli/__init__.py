@@ -1,4 +1,4 @@
-"""The command line: `ringmill doctor`, `serve`, `demo`.
+"""The command line: `ringmill doctor`, `serve`, `demo`, `bench`.
 
 Its libraries (click, rich, h11) are an extra, `ringmill[cli]`, and are imported nowhere else:
 `import ringmill` must not need them. To add a verb: a module here with a click command, and its

@@ -46,8 +46,8 @@ class Limits:
 PIPES_MAX = 8
 PIPE_BYTES = 1 * MIB
 
-# Descriptors that are not connections: std*, the listener, the ring, its eventfd and epoll, the
-# signal pair, the directory, and whatever Python's own modules hold.
+# Descriptors that are not connections: std*, the listener, the ring, its wake-up pipe, the soft
+# kernel's epoll, eventfd and timerfd, the directory, and whatever Python's own modules hold.
 FDS_OTHER = 48
 
 # A connection is a socket and, while it is served, a file.

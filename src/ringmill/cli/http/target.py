@@ -1,7 +1,7 @@
 """From a request target to names below the served directory. Knows bytes; touches no file.
 
 What leaves here can be joined with slashes and opened: it holds no NUL, no slash inside a name,
-no "." and no "..". Symlinks are not its business; `files` looks where an opened file really is.
+no "." and no "..". Symlinks are not its business; `site` looks where an opened file really is.
 """
 
 from __future__ import annotations
