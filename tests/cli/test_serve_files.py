@@ -88,12 +88,13 @@ def test_a_fifo_is_not_opened(server: ServedDirectory, tree: Path) -> None:
     assert (before, read) == ([], b"precious")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_what_may_not_be_read(server: ServedDirectory, tree: Path) -> None:
     file = tree / "unreadable"
     file.write_text("not to be seen")
     file.chmod(0)
     try:
+        if os.access(file, os.R_OK):
+            pytest.skip("root may read everything")
         for method in ("GET", "HEAD"):
             assert get(server, "/unreadable", method).status == 403
     finally:
