@@ -114,6 +114,26 @@ def test_while_it_is_runnable(machine, face):
         strand.join()
 
 
+@pytest.mark.parametrize("how", ["cancel", "timeout"])
+def test_while_an_awaitable_lets_others_run(machine, face, how):
+    """One of the program's own, which yields None: as a task, and driven in a fiber."""
+    class Others:
+        def __await__(self):
+            for _ in range(1_000_000):
+                yield
+
+    async def main():
+        async with ringmill.timeout(0.001 if how == "timeout" else None):
+            await Others()
+
+    strand = ringmill.spawn(main() if face == "aio" else lambda: ringmill.drive(main()))
+    ringmill.yield_now()
+    if how == "cancel":
+        strand.cancel()
+    with pytest.raises(Cancelled if how == "cancel" else TimeoutError):
+        strand.join()
+
+
 def test_a_cancel_that_is_swallowed_is_spent(machine, face):
     async def task():
         try:

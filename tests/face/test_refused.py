@@ -6,6 +6,7 @@ Refused where it stands in the program, with a sentence; and nothing has been do
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
 
@@ -153,3 +154,41 @@ def test_a_refused_wait_leaves_the_op_alone(machine, pipe):
         return await op, await fiber
 
     assert machine.run(main()) == (b"data", "joined")
+
+
+def test_a_foreign_thread_is_refused(machine, face):
+    """What spawns, cancels, reschedules or joins belongs to the thread; and nothing was done."""
+    log = []
+
+    async def waits():
+        await aio.park()
+        return "not cancelled"
+
+    async def main():
+        strand = ringmill.spawn(waits() if face == "aio" else lambda: ringmill.drive(waits()))
+        async with ringmill.timeout(3600) as t, ringmill.scope() as s:
+            await aio.yield_now()
+            before = machine.stats()
+            calls = (lambda: s.spawn(log.append, "spawned"), s.cancel, lambda: t.reschedule(0),
+                     lambda: t.reschedule(None), strand.__await__)
+            thread = threading.Thread(target=lambda: log.extend(map(error_of, calls)))
+            thread.start()
+            thread.join()
+            assert machine.stats() == before
+            assert not s.cancelled and not t.expired
+        ringmill.unpark(strand)
+        return await strand
+
+    assert run(face, main) == "not cancelled"
+    assert log == [ringmill.WrongThread] * 5
+
+
+def error_of(call):
+    try:
+        call()
+    except BaseException as error:
+        return type(error)
+
+
+def run(face, main):
+    return ringmill.run(main() if face == "aio" else lambda: ringmill.drive(main()))

@@ -300,6 +300,107 @@ def test_plain_calls_in_threads(kernel):
     """, kernel=kernel)
 
 
+# What unwinds when its machine has ended: it waits again on its way out, and others are ready.
+UNWINDS = """
+    import os, sys, threading
+    import ringmill
+
+    def cleans(n):
+        try:
+            ringmill.sleep(3600)
+        finally:
+            try:
+                ringmill.sleep(0.001)
+            except ringmill.ClosedError:
+                ended.append(1)
+
+    def hosts(n):
+        try:
+            with ringmill.scope() as s:
+                for _ in range(5):
+                    s.spawn(ringmill.sleep, 3600)
+                ringmill.sleep(3600)
+        finally:
+            ended.append(1)
+
+    def never(n):
+        begun.append(n)
+        ringmill.sleep(3600)
+        begun.append(n)
+
+    def leave(leaves):
+        for n in range(5):
+            ringmill.spawn(cleans if leaves == "fibers that clean up" else hosts, n)
+        ringmill.sleep(0.001)
+        for n in range(5):
+            ringmill.spawn(never, n)
+        ringmill.aio.read(reader, 1)
+
+    reader, writer = os.pipe()
+    begun, ended = [], []
+"""
+
+
+@pytest.mark.parametrize("leaves", ["fibers that clean up", "fibers in scopes"])
+def test_a_thread_ends_with_fibers_that_wait_as_they_unwind(kernel, leaves):
+    """Their waits are refused, those that are ready are not begun, and the thread ends."""
+    programs.clean(UNWINDS + """
+    for _ in range(4):
+        thread = threading.Thread(target=leave, args=(sys.argv[1],))
+        thread.start()
+        thread.join()
+    assert (begun, ended) == ([], [1] * 20), (begun, ended)
+    ringmill.nop()
+    """, leaves, kernel=kernel)
+
+
+@pytest.mark.parametrize("leaves", ["fibers that clean up", "fibers in scopes"])
+def test_end_runs_nobody(kernel, leaves):
+    """Machine.end() unwinds who has begun; nobody else runs, and a wait says what has happened."""
+    programs.clean(UNWINDS + """
+    for _ in range(4):
+        with ringmill.Machine() as machine:
+            leave(sys.argv[1])
+            machine.end()
+    assert (begun, ended) == ([], [1] * 20), (begun, ended)
+    ringmill.nop()
+    """, leaves, kernel=kernel)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("how", ["as it ends", "in its clean-up"])
+def test_exit_of_a_leftover_right_after_main(machine, face, error, how):
+    """run() raises it, though main has returned and cannot be told any more; and once."""
+    raised = error(4)
+
+    def work():
+        try:
+            ringmill.yield_now()
+            if how == "in its clean-up":
+                ringmill.sleep(3600)
+        finally:
+            raise raised
+
+    async def awork():
+        try:
+            await aio.yield_now()
+            if how == "in its clean-up":
+                await aio.sleep(3600)
+        finally:
+            raise raised
+
+    def main():
+        ringmill.spawn(work if face == "fiber" else awork())
+        ringmill.yield_now()
+        return "value"
+
+    with pytest.raises(error) as caught:
+        machine.run(main)
+    assert caught.value is raised
+    ringmill.sleep(0)
+    assert machine.run(lambda: (ringmill.sleep(0), "as before")[1]) == "as before"
+
+
 @pytest.mark.parametrize("leaves", ["nothing", "a fiber that sleeps", "its own fiber"])
 def test_a_threads_greenlet_goes_with_the_thread(kernel, leaves):
     """At once, not when garbage is collected.

@@ -8,6 +8,7 @@ import pytest
 
 import ringmill
 from ringmill import Cancelled, aio
+from support import programs
 
 
 class Boom(Exception):
@@ -377,13 +378,75 @@ def test_ctrl_c_and_exit_of_a_child(machine, face, error):
             s.spawn(*child(face, 3600, log=log, name="child"))
             s.spawn(*child(face, 0.001, error()))
 
-    with pytest.raises(BaseException) as caught:
+    with pytest.raises(error):
         run(face, main)
-    found = caught.value
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    assert isinstance(found, error)
     assert log == ["child cancelled"]
+
+
+@pytest.mark.parametrize("main", ["main()", "ringmill.run(main)", "ringmill.run(amain())"])
+def test_exit_of_a_child_is_the_programs_exit_code(kernel, main):
+    """Silently, as in any program."""
+    ended = programs.run(f"""
+        import sys
+        import ringmill
+
+        def main():
+            with ringmill.scope() as s:
+                s.spawn(sys.exit, 3)
+                ringmill.sleep(3600)
+
+        async def amain():
+            async with ringmill.scope() as s:
+                s.spawn(sys.exit, 3)
+                await ringmill.aio.sleep(3600)
+
+        {main}
+    """, kernel=kernel)
+    assert (ended.code, ended.out, ended.err) == (3, "", "")
+
+
+@pytest.mark.parametrize("first", [KeyboardInterrupt, SystemExit])
+def test_ctrl_c_then_a_timeout_while_it_waits(machine, face, first):
+    """What came first is raised; the request that came while the children ended adds nothing."""
+    raised = first(3)
+
+    async def stubborn(time):
+        try:
+            await aio.sleep(3600)
+        except Cancelled:
+            time.reschedule(0)
+            await aio.sleep(0.001)
+
+    async def ends():
+        await aio.sleep(0.001)
+        raise raised
+
+    async def main():
+        ringmill.spawn(ends())
+        async with ringmill.timeout(3600) as time, ringmill.scope() as s:
+            s.spawn(stubborn(time) if face == "aio" else lambda: ringmill.drive(stubborn(time)))
+
+    with pytest.raises(first) as caught:
+        run(face, main)
+    assert caught.value is raised
+
+
+def test_a_cancel_from_before_is_not_the_scopes_own(machine, face):
+    """Asked before the block and raised inside, where the scope has cancelled itself as well."""
+    reader, writer = os.pipe()
+
+    async def main():
+        op = aio.read(reader, 1)  # made before: a fresh one would have been cancelled at once
+        await aio.sleep(0)
+        ringmill.current().cancel()
+        async with ringmill.scope() as s:
+            s.cancel()
+            await op
+
+    with pytest.raises(Cancelled):
+        run(face, main)
+    os.close(reader)
+    os.close(writer)
 
 
 def test_errors_are_not_reported_twice(machine, face, monkeypatch):

@@ -223,6 +223,19 @@ def test_a_cancel_and_a_timeout_at_once_is_a_cancel(machine, face):
     run(face, main)
 
 
+def test_a_cancel_from_before_is_not_a_timeout(machine, face, pipe):
+    """Asked before the block and raised inside, where the time is up as well."""
+    async def main():
+        op = aio.read(pipe[0], 1)  # made before: a fresh one would have been cancelled at once
+        await aio.sleep(0)
+        ringmill.current().cancel()
+        async with ringmill.timeout(0):
+            await op
+
+    with pytest.raises(Cancelled):
+        run(face, main)
+
+
 def test_the_result_that_came_is_kept(machine, face, pipe):
     """Time is up and the data is there: the call returns it, the next one raises."""
     reader, writer = pipe
