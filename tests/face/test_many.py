@@ -1,4 +1,4 @@
-"""Many fibers, deep stacks, and greenlets that are not ours.
+"""Many fibers, deep stacks, and finalisers that come at every moment of a fiber's life.
 
 Of pitfalls: a fresh greenlet inherits stack position and recursion depth from whoever begins it;
 an exception must never leave a fiber.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 import threading
 
-import greenlet
 import pytest
 
 import ringmill
@@ -110,89 +109,6 @@ def test_waves(machine):
     assert machine.stats()["strands"] == 0
 
 
-def test_a_users_own_greenlet_calls_ringmill(machine):
-    """A greenlet that is not a fiber waits like anybody; so does one inside it."""
-    log = []
-
-    def inner():
-        ringmill.sleep(0.0001)
-        log.append("inner")
-        return "inner's"
-
-    def outer():
-        ringmill.nop()
-        log.append("outer")
-        nested = greenlet.greenlet(inner)
-        result = nested.switch()
-        ringmill.yield_now()
-        return result
-
-    assert greenlet.greenlet(outer).switch() == "inner's"
-    assert log == ["outer", "inner"]
-    assert ringmill.spawn(lambda: greenlet.greenlet(outer).switch()).join() == "inner's"
-    ringmill.nop()
-
-
-def test_a_users_greenlet_beside_fibers(machine):
-    """Fibers run while a foreign greenlet waits, and it goes on where it was."""
-    steps = []
-
-    def ticker():
-        for _ in range(5):
-            steps.append("tick")
-            ringmill.yield_now()
-
-    def mine():
-        for _ in range(3):
-            ringmill.sleep(0.0002)
-            steps.append("mine")
-        return "end"
-
-    fiber = ringmill.spawn(ticker)
-    assert greenlet.greenlet(mine).switch() == "end"
-    fiber.join()
-    assert steps.count("tick") == 5 and steps.count("mine") == 3
-
-
-def test_users_greenlets_that_switch_between_calls(machine):
-    """A pair of generators made of greenlets, both doing I/O in a fiber."""
-    def producer():
-        for n in range(20):
-            ringmill.nop()
-            main.switch(n)
-        return
-
-    def consume():
-        nonlocal main
-        main = greenlet.getcurrent()
-        source = greenlet.greenlet(producer)
-        got = []
-        while (n := source.switch()) is not None:
-            got.append(n)
-            ringmill.yield_now()
-        return got
-
-    main = None
-    assert ringmill.spawn(consume).join() == list(range(20))
-    assert consume() == list(range(20))
-
-
-def test_an_exception_leaves_a_users_greenlet_as_usual(machine):
-    def fail():
-        ringmill.sleep(0.0001)
-        raise LookupError("from the greenlet")
-
-    with pytest.raises(LookupError):
-        greenlet.greenlet(fail).switch()
-
-    def work():
-        with pytest.raises(LookupError):
-            greenlet.greenlet(fail).switch()
-        return "caught"
-
-    assert ringmill.spawn(work).join() == "caught"
-
-
 def test_fibers_of_a_thread_end_with_it(kernel):
     """Suspended fibers in threads that just return: no crash, nothing printed, no descriptor."""
     programs.clean("""
@@ -249,3 +165,75 @@ def test_machines_in_many_threads(kernel):
         thread.join()
     assert sorted(n for n, _ in results) == [0, 1, 2, 3]
     assert all(got == [*range(50), *range(50)] for _, got in results)
+
+
+# Garbage in a cycle whose finaliser makes the next one, for collections at every allocation.
+FINALISERS = """
+    import gc, os, sys
+    import ringmill
+
+    class Left:
+        def __init__(self):
+            self.me = self
+        def __del__(self):
+            global finalised
+            if quiet:
+                return
+            finalised += 1
+            if finalised < 200:
+                Left()
+            try:
+                look()
+            except ringmill.WouldBlock:
+                pass
+
+    finalised, quiet = 0, False
+    ringmill.nop()
+    Left()
+"""
+
+
+@pytest.mark.parametrize("look", [
+    "ringmill.current()", "ringmill.close(os.open('/dev/null', os.O_RDONLY))",
+    "ringmill.spawn(int)", "ringmill.yield_now()"])
+def test_finalisers_while_fibers_are_begun(kernel, look):
+    """The greenlet's own allocation collects: whoever is about to begin is begun, and once."""
+    out = programs.clean(FINALISERS + f"""
+    look = lambda: {look}
+    done = []
+    for n in range(2):
+        ringmill.spawn(done.append, n)
+    gc.set_threshold(1)  # collect at the next allocation: the greenlet's
+    ringmill.nop()
+    gc.set_threshold(700)
+    quiet = True
+    ringmill.sleep(0.001)
+    print(done, finalised > 0)
+    """, kernel=kernel)
+    assert out == "[0, 1] True\n"
+
+
+@pytest.mark.parametrize("wait", ["ringmill.sleep(0.001)", "ringmill.yield_now()",
+                                  "ringmill.drive(yields())"])
+def test_finalisers_that_wait_while_their_fiber_is_runnable(kernel, wait):
+    """They may not: the fiber's own wake-up would end their wait."""
+    out = programs.clean(FINALISERS + f"""
+    class Yields:
+        def __await__(self):
+            yield
+
+    async def yields():
+        await Yields()
+
+    look = lambda: {wait}
+    fibers = [ringmill.spawn(ringmill.sleep, 0.001) for _ in range(2)]
+    gc.set_threshold(1)
+    ringmill.yield_now()
+    ringmill.drive(yields())
+    gc.set_threshold(700)
+    quiet = True
+    for fiber in fibers:
+        fiber.join()
+    print(finalised > 0)
+    """, kernel=kernel)
+    assert out == "True\n"
