@@ -264,3 +264,128 @@ def test_generations_of_children(kernel):
 
     generation(4)
     """, kernel=kernel)
+
+
+# Strands that are runnable when one of them forks; each says in which process it is.
+OTHERS = FORK + """
+    def say(what):
+        os.write(1, f"{'parent' if os.getpid() == parent else 'child'}: {what}\\n".encode())
+
+    async def task():
+        for _ in range(20):
+            say("task")
+            await aio.yield_now()
+        await aio.sleep(0.01)
+        say("task")
+
+    def fiber():
+        for _ in range(20):
+            say("fiber")
+            ringmill.yield_now()
+        ringmill.sleep(0.01)
+        say("fiber")
+
+    def forks():
+        for goes_on in (lambda: None, lambda: sys.exit(7), lambda: sys.exit(0)):
+            pid = os.fork()
+            if pid == 0:
+                return goes_on()
+            codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+    async def forker():
+        await aio.yield_now()
+        forks()
+
+    def forker_in_a_fiber():
+        ringmill.yield_now()
+        forks()
+
+    def forker_in_a_callback():
+        ringmill.machine().call_threadsafe(forks)
+        while len(codes) < 3:
+            ringmill.yield_now()
+
+    def main():
+        with ringmill.scope() as s:
+            for _ in range(3):
+                s.spawn(task())
+                s.spawn(fiber)
+            s.spawn(forking())
+            for _ in range(3):
+                s.spawn(task())
+                s.spawn(fiber)
+
+    parent, codes = os.getpid(), []
+"""
+
+
+@pytest.mark.parametrize("forking", ["forker", "lambda: forker_in_a_fiber",
+                                     "lambda: forker_in_a_callback"],
+                         ids=["task", "fiber", "callback"])
+def test_fork_among_others_that_are_ready(kernel, forking):
+    """The child runs nobody else: what it returns to says so, and its sys.exit() is an exit.
+
+    Others would do their I/O twice, on a ring that is not there.
+    """
+    out = programs.clean(OTHERS + f"""
+    forking = {forking}
+    try:
+        ringmill.run(main)
+    except ringmill.ClosedError:
+        assert os.getpid() != parent
+        some_io()
+        os._exit(5)
+    assert os.getpid() == parent  # run() returns in the parent only; SystemExit goes on
+    assert codes == [5, 7, 0], codes
+    """, kernel=kernel)
+    assert sorted(out.split("\n")) == ["", *["parent: fiber"] * 126, *["parent: task"] * 126]
+
+
+@pytest.mark.parametrize("where", ["leaves", "ringmill.run", "ringmill.drive"],
+                         ids=["script", "fiber", "async with"])
+def test_a_child_leaves_a_scope(kernel, where):
+    """The parent's children will never end here: the block does not wait for them."""
+    block = """
+                pid = os.fork()
+                if pid == 0:
+                    signal.alarm(100)  # a child that waits for ever must not outlive the suite
+                    if how == "exit":
+                        sys.exit(7)
+                    if how == "error":
+                        raise LookupError("the child's")
+    """
+    end = """
+        except LookupError:
+            os._exit(5)
+        if pid == 0:
+            some_io()
+            os._exit(0)
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    """
+    call = {"leaves": "leaves(how)", "ringmill.run": "ringmill.run(leaves, how)",
+            "ringmill.drive": "ringmill.drive(aleaves(how))"}[where]
+    programs.clean(FORK + f"""
+    import signal
+
+    def leaves(how):
+        try:
+            with ringmill.scope() as s:
+                s.spawn(ringmill.sleep, 0.01)
+                ringmill.sleep(0.001)
+                {block}
+        {end}
+
+    async def aleaves(how):
+        try:
+            async with ringmill.scope() as s:
+                s.spawn(ringmill.sleep, 0.01)
+                await aio.sleep(0.001)
+                {block}
+        {end}
+
+    codes, parent = [], os.getpid()
+    for how in ("normally", "error", "exit"):
+        {call}
+    assert os.getpid() == parent
+    assert codes == [0, 5, 7], codes
+    """, kernel=kernel)

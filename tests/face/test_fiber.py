@@ -6,6 +6,7 @@ import contextvars
 import gc
 import os
 import sys
+import threading
 import traceback
 
 import pytest
@@ -294,6 +295,36 @@ def test_contextvars_are_each_fibers_own(machine):
     assert context.run(lambda: ringmill.spawn(variable.get).join()) == "outer"
 
 
+def test_callbacks_have_their_callers_context(machine, face):
+    """Not that of the fiber whose stack they run on, which they leave alone."""
+    variable = contextvars.ContextVar("variable", default="unset")
+    seen = []
+
+    def callback(name):
+        seen.append(variable.get())
+        variable.set(name)
+        seen.append(ringmill.spawn(variable.get))
+
+    def from_thread():
+        variable.set("the thread's")
+        machine.call_threadsafe(callback, "changed")
+
+    async def main():
+        variable.set("the caller's")
+        machine.call_threadsafe(callback, "changed")
+        variable.set("later")
+        thread = threading.Thread(target=from_thread)
+        thread.start()
+        thread.join()
+        while len(seen) < 4:
+            await ringmill.aio.sleep(0)
+        assert variable.get() == "later"
+
+    ringmill.run(main() if face == "aio" else lambda: ringmill.drive(main()))
+    assert (seen[0], seen[2]) == ("the caller's", "the thread's")
+    assert seen[1].join() == seen[3].join() == "changed"
+
+
 def test_the_handled_exception_is_each_fibers_own(machine):
     """sys.exc_info() while several handle different errors and wait inside `except`."""
     def work(n):
@@ -320,47 +351,6 @@ def test_the_handled_exception_is_each_fibers_own(machine):
     except ValueError as error:
         assert ringmill.spawn(sys.exc_info).join() == (None, None, None)
         assert sys.exc_info()[1] is error
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_ctrl_c_and_exit_in_a_fiber_end_main(machine, error, reported):
-    """They end the program, whichever fiber they struck; nothing is reported twice."""
-    ended = []
-
-    def main():
-        ringmill.spawn(fail, error(3))
-        try:
-            ringmill.sleep(3600)
-        finally:
-            ended.append(1)
-
-    with pytest.raises(error):
-        machine.run(main)
-    assert ended == [1]
-    gc.collect()
-    assert reported == []
-
-
-def test_ctrl_c_in_a_fiber_that_somebody_joins(machine):
-    """It reaches who joins, and it reaches main."""
-    seen = []
-
-    def joins():
-        try:
-            ringmill.spawn(fail, KeyboardInterrupt()).join()
-        except KeyboardInterrupt:
-            seen.append("joiner")
-
-    def main():
-        fiber = ringmill.spawn(joins)
-        try:
-            ringmill.sleep(3600)
-        except KeyboardInterrupt:
-            seen.append("main")
-        fiber.join()
-
-    machine.run(main)
-    assert sorted(seen) == ["joiner", "main"]
 
 
 def test_generators_wait_inside(machine):

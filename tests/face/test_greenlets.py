@@ -115,7 +115,7 @@ def test_the_first_call_in_a_greenlet_that_ends(kernel):
 
         greenlet.greenlet(ringmill.nop).switch()
         machine = ringmill.machine()
-        ringmill.spawn(chain, 3000)
+        ringmill.spawn(chain, 1500)
         ringmill.sleep(0)
         while machine.stats()["ready"]:
             ringmill.yield_now()
