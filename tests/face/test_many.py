@@ -237,3 +237,27 @@ def test_finalisers_that_wait_while_their_fiber_is_runnable(kernel, wait):
     print(finalised > 0)
     """, kernel=kernel)
     assert out == "True\n"
+
+
+@pytest.mark.parametrize("call", ["ringmill.current()", "ringmill.nop()", "ringmill.sleep(0)"])
+def test_finalisers_as_the_interpreter_ends(kernel, call):
+    """They may be told that it is too late, and the machine that they have made goes quietly."""
+    out = programs.clean(f"""
+        import ringmill
+
+        class Late:
+            def __init__(self, n):
+                self.me, self.n = self, n
+            def __del__(self):
+                if self.n:
+                    Late(self.n - 1)
+                print("late", flush=True)
+                try:
+                    {call}
+                except Exception:
+                    pass
+
+        late = Late(3)
+        ringmill.nop()
+    """, kernel=kernel)
+    assert set(out.split()) == {"late"}

@@ -33,6 +33,6 @@ def keep(machine: object, end: Callable[[object], bool]) -> None:
     _of_thread.guard = Guard(machine, end)
 
 
-def let_go() -> None:
-    """The thread's machine has ended."""
-    _of_thread.guard = None
+def let_go(of_thread: threading.local = _of_thread) -> None:
+    """The thread's machine has ended. Also while the interpreter ends and empties this module."""
+    of_thread.guard = None

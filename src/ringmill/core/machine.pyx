@@ -57,6 +57,7 @@ cdef enum:
     DRAIN_NS = 1_000_000_000  # for ops to end at close; the kernel is not asked politely then
 
 cdef object machines = weakref.WeakSet()
+cdef object guard_let_go = guard.let_go  # held here: modules are empty when the interpreter ends
 
 
 cdef Machine machine_here():
@@ -456,10 +457,9 @@ cdef int machine_drain(Machine self) except -1:
 cdef int machine_let_go(Machine self, object strands) except -1:
     """Everything but the rings. `strands`: those that are to unwind now, if they can."""
     op_release_all(self)
-    if self.group is not None:
-        self.group.close()
-    if self.group_beside is not None:
-        self.group_beside.close()
+    for group in (self.group, self.group_beside):
+        if group is not None:
+            (<Group>group).close()
     self.wake.close()
     if self.face is not None:
         self.face.let_go(strands)
@@ -468,7 +468,7 @@ cdef int machine_let_go(Machine self, object strands) except -1:
     self.main = None
     if here_or_none() is self:
         set_here(None)
-        guard.let_go()
+        guard_let_go()
     return 0
 
 

@@ -60,6 +60,8 @@ cdef class Wake:
     cdef void release_signals(self) noexcept:
         if self.owns_signals:
             self.owns_signals = False
+            if threading is None:
+                return  # the interpreter ends and has emptied this module; nobody signals any more
             if threading.current_thread() is threading.main_thread():
                 now = signal.set_wakeup_fd(-1)
                 if now != self.write_fd:  # somebody else has taken them since
