@@ -310,6 +310,21 @@ static void poll_answers_now_or_later(struct rm_ring *ring) {
     close(pair[0]), close(pair[1]);
 }
 
+/* io_uring tells it unasked, and ends even the wait for something else. */
+static void a_half_closed_peer_is_told(struct rm_ring *ring) {
+    int pair[2];
+    check_pair(pair);
+    push_poll(ring, pair[0], POLLPRI, false, 1);
+    expect_nothing(ring);
+    shutdown(pair[1], SHUT_WR);
+    expect(ring, 1, POLLRDHUP);
+    push_poll(ring, pair[0], POLLIN, false, 2);
+    expect(ring, 2, POLLIN | POLLRDHUP);
+    push_poll(ring, pair[0], POLLOUT, false, 3);
+    expect(ring, 3, POLLOUT | POLLRDHUP);
+    close(pair[0]), close(pair[1]);
+}
+
 static void a_multishot_poll_tells_each_edge_once(struct rm_ring *ring) {
     int pair[2];
     check_pair(pair);
@@ -385,6 +400,7 @@ static const struct twin_case cases[] = {
     BOTH_WITH(cancel_by_fd_and_of_all, RM_CANCEL_FD),
     BOTH(a_cancelled_link_cancels_its_chain),
     BOTH(poll_answers_now_or_later),
+    BOTH(a_half_closed_peer_is_told),
     BOTH_WITH(a_multishot_poll_tells_each_edge_once, RM_POLL_MULTISHOT),
     BOTH(a_signal_ends_the_wait),
     BOTH(a_full_cq_keeps_the_order),

@@ -62,6 +62,23 @@ static void a_cold_file_is_read_whole(struct rm_ring *ring) {
     close(fd);
 }
 
+/* Regular files of a kind that epoll takes, and then says nothing of. */
+static void proc_and_sys_files_are_read(struct rm_ring *ring) {
+    static const char *const names[] = {"/proc/uptime", "/proc/self/mounts", "/proc/meminfo",
+                                        "/sys/devices/system/cpu/online"};
+    for (uint64_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char buffer[2], same[2];
+        int fd = open(names[i], O_RDONLY);
+        if (fd < 0) continue; /* a host without it */
+        push_buffer(ring, IORING_OP_READ, fd, buffer, 2, i)->off = UINT64_MAX;
+        expect(ring, i, 2);
+        CHECK_EQUAL(lseek(fd, 0, SEEK_CUR), 2);
+        CHECK_EQUAL(pread(fd, same, 2, 0), 2);
+        CHECK_EQUAL(memcmp(buffer, same, 2), 0);
+        close(fd);
+    }
+}
+
 static void write_then_read_back(struct rm_ring *ring) {
     static char text[SIZE], back[SIZE];
     int fd = file_of("write", 0);
@@ -184,6 +201,23 @@ static void splice_between_file_pipe_and_socket(struct rm_ring *ring) {
     close(fd), close(ends[0]), close(ends[1]), close(pair[0]), close(pair[1]);
 }
 
+/* io_uring leaves it to the descriptors: an O_NONBLOCK one is not waited for. */
+static void splice_and_tee_do_not_wait_for_what_is_O_NONBLOCK(struct rm_ring *ring) {
+    int in[2], out[2];
+    CHECK_EQUAL(pipe2(in, O_NONBLOCK), 0);
+    CHECK_EQUAL(pipe2(out, O_NONBLOCK), 0);
+    struct io_uring_sqe *sqe = rm_push(ring, IORING_OP_SPLICE, out[1], 1);
+    sqe->splice_fd_in = in[0];
+    sqe->splice_off_in = sqe->off = UINT64_MAX;
+    sqe->len = 10;
+    expect(ring, 1, -EAGAIN);
+    sqe = rm_push(ring, IORING_OP_TEE, out[1], 2);
+    sqe->splice_fd_in = in[0];
+    sqe->len = 10;
+    expect(ring, 2, -EAGAIN);
+    close(in[0]), close(in[1]), close(out[0]), close(out[1]);
+}
+
 /* A child that lives until the returned fd is closed. */
 static int child_make(struct rm_ring *ring, pid_t *child) {
     int ends[2];
@@ -252,12 +286,14 @@ static void what_blocks_for_ever_is_cancelled(struct rm_ring *ring) {
 static const struct twin_case cases[] = {
     BOTH(read_at_an_offset_or_where_we_are),
     BOTH(a_cold_file_is_read_whole),
+    BOTH(proc_and_sys_files_are_read),
     BOTH(write_then_read_back),
     BOTH(a_short_read_breaks_a_link),
     BOTH(errors_are_told),
     BOTH_WITH(files_fill_provided_buffers, RM_BUFFER_RINGS),
     BOTH(open_stat_close),
     BOTH(splice_between_file_pipe_and_socket),
+    BOTH(splice_and_tee_do_not_wait_for_what_is_O_NONBLOCK),
     BOTH(a_child_is_waited_for),
     BOTH(what_blocks_for_ever_is_cancelled),
 };

@@ -164,15 +164,42 @@ static void pipes_ignore_offsets(struct rm_ring *ring) {
     close(ends[0]);
 }
 
+/* … but a socket knows of no place but the first: nothing is taken, nothing is sent. */
+static void sockets_refuse_offsets(struct rm_ring *ring) {
+    int pair[2];
+    char buffer[8];
+    check_pair(pair);
+    put(pair[1], "abc");
+    struct iovec in = {buffer, 8}, out = {"x", 1};
+    push_buffer(ring, IORING_OP_READ, pair[0], buffer, 8, 1)->off = 1;
+    expect(ring, 1, -ESPIPE);
+    push_buffer(ring, IORING_OP_READV, pair[0], &in, 1, 2)->off = 1;
+    expect(ring, 2, -ESPIPE);
+    push_buffer(ring, IORING_OP_WRITE, pair[0], "x", 1, 3)->off = 1;
+    expect(ring, 3, -ESPIPE);
+    push_buffer(ring, IORING_OP_WRITEV, pair[0], &out, 1, 4)->off = 1;
+    expect(ring, 4, -ESPIPE);
+    CHECK_EQUAL(recv(pair[1], buffer, 8, MSG_DONTWAIT), -1);
+    push_buffer(ring, IORING_OP_READ, pair[0], buffer, 8, 5)->off = 0;
+    expect(ring, 5, 3);
+    close(pair[0]), close(pair[1]);
+}
+
 /* ── connect and accept ── */
 
-static int listener(struct sockaddr_in *address, int backlog) {
+/* A socket with an address to which nobody listens yet. */
+static int bound(struct sockaddr_in *address) {
     socklen_t size = sizeof *address;
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001)};
     CHECK_EQUAL(bind(fd, (struct sockaddr *)address, size), 0);
-    CHECK_EQUAL(listen(fd, backlog), 0);
     CHECK_EQUAL(getsockname(fd, (struct sockaddr *)address, &size), 0);
+    return fd;
+}
+
+static int listener(struct sockaddr_in *address, int backlog) {
+    int fd = bound(address);
+    CHECK_EQUAL(listen(fd, backlog), 0);
     return fd;
 }
 
@@ -206,6 +233,38 @@ static void connect_succeeds_or_is_refused(struct rm_ring *ring) {
     push_connect(ring, fd, &address, sizeof address, 3);
     expect(ring, 3, -ECONNREFUSED);
     close(fd);
+}
+
+/* Until the server is up: each refusal leaves the socket where it can begin anew. */
+static void a_refused_socket_connects_again(struct rm_ring *ring) {
+    struct sockaddr_in address;
+    int server = bound(&address), fd = socket(AF_INET, SOCK_STREAM, 0);
+    for (uint64_t i = 0; i < 3; i++) {
+        push_connect(ring, fd, &address, sizeof address, i);
+        expect(ring, i, -ECONNREFUSED);
+    }
+    CHECK_EQUAL(listen(server, 1), 0);
+    push_connect(ring, fd, &address, sizeof address, 3);
+    expect(ring, 3, 0);
+    close(fd), close(server);
+}
+
+/* Nobody will ever come there: it is said at once. */
+static void accept_where_nobody_listens(struct rm_ring *ring) {
+    struct sockaddr_in address;
+    int pair[2], ends[2], datagrams = socket(AF_INET, SOCK_DGRAM, 0), quiet = bound(&address);
+    check_pair(pair);
+    CHECK_EQUAL(pipe(ends), 0);
+    rm_push(ring, IORING_OP_ACCEPT, pair[0], 1);
+    expect(ring, 1, -EINVAL);
+    rm_push(ring, IORING_OP_ACCEPT, quiet, 2);
+    expect(ring, 2, -EINVAL);
+    rm_push(ring, IORING_OP_ACCEPT, datagrams, 3);
+    expect(ring, 3, -EOPNOTSUPP);
+    rm_push(ring, IORING_OP_ACCEPT, ends[0], 4);
+    expect(ring, 4, -ENOTSOCK);
+    close(pair[0]), close(pair[1]), close(ends[0]), close(ends[1]);
+    close(datagrams), close(quiet);
 }
 
 static void connect_waits_for_a_full_backlog(struct rm_ring *ring) {
@@ -410,7 +469,10 @@ static const struct twin_case cases[] = {
     BOTH(a_recv_of_all_goes_on),
     BOTH(a_broken_pipe_raises_no_signal),
     BOTH(pipes_ignore_offsets),
+    BOTH(sockets_refuse_offsets),
     BOTH(connect_succeeds_or_is_refused),
+    BOTH(a_refused_socket_connects_again),
+    BOTH(accept_where_nobody_listens),
     BOTH(connect_waits_for_a_full_backlog),
     BOTH_WITH(a_multishot_accept_takes_all, RM_ACCEPT_MULTISHOT),
     BOTH_WITH(a_buffer_is_taken_when_data_is_there, RM_BUFFER_RINGS),
