@@ -1,20 +1,23 @@
 """A descriptor that arrives and that nobody takes is closed: however late, however it comes.
 
-Which ops bring one is read from the table. What is open is what /proc says.
+Which ops bring one is read from the table; a message may carry one as well. What is open is what
+/proc says.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+import socket
 from typing import Any
 
 import pytest
 
 import ringmill
-from ops.lab import Lab
-from ops.specimens import entries, specimen
-from ops.trying import Attempt, awaited, left_open, silently, started, submitted, until
+from ops import trying
+from ops.lab import HELLO, Lab
+from ops.specimens import Scene, Specimen, content, entries, specimen
+from ops.trying import awaited, left_open, silently, submitted, until
 from ringmill.errors import Cancelled
 from ringmill.ops import fields
 from ringmill.ops.entry import Entry
@@ -34,9 +37,48 @@ def test_the_table_has_some() -> None:
     assert {"open", "accept", "socket"} <= set(NAMES)
 
 
+# ── a message with one, which stands among them ─────────────────────────────────────────────
+
+IN_A_MESSAGE = "recvmsg, of a descriptor"
+
+
+def post(lab: Lab, sock: socket.socket) -> None:
+    socket.send_fds(sock, [b"with"], [lab.hello])
+
+
+def received(message: tuple[Any, ...]) -> tuple[bytes, bytes]:
+    data, ((_level, _kind, rights),), _flags, _address = message
+    return data, content(int.from_bytes(rights, "little"))
+
+
+def a_message(lab: Lab, *, sent: bool) -> Scene:
+    ours, theirs = lab.pair()
+    os.lseek(lab.hello, 0, os.SEEK_SET)
+    if sent:
+        post(lab, theirs)
+    return Scene({"sock": ours, "n": 10, "ancbufsize": socket.CMSG_SPACE(4)}, (b"with", HELLO),
+                 received, lambda: post(lab, theirs))
+
+
+def bringing(name: str) -> Specimen:
+    if name != IN_A_MESSAGE:
+        return specimen(name)
+    return Specimen(lambda lab: a_message(lab, sent=True),
+                    lambda lab: a_message(lab, sent=False), "it is tried elsewhere")
+
+
+def started(name: str, scene: Scene) -> Any:
+    return trying.started(name.split(",")[0], scene)
+
+
+NAMES.append(IN_A_MESSAGE)
+
+# ── nobody takes it ─────────────────────────────────────────────────────────────────────────
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_dropped_when_it_has_come(lab: Lab, machine: Any, name: str) -> None:
-    op = started(name, specimen(name).works(lab))
+    op = started(name, bringing(name).works(lab))
     before = leaks.open_fds()
     until(lambda: op.done, "the end")
     assert len(left_open(before)) == 1
@@ -52,7 +94,7 @@ def test_dropped_when_it_has_come(lab: Lab, machine: Any, name: str) -> None:
 @pytest.mark.parametrize("detached", [True, False])
 @pytest.mark.parametrize("name", NAMES)
 def test_dropped_before_it_comes(lab: Lab, machine: Any, name: str, detached: bool) -> None:
-    op = started(name, specimen(name).works(lab))
+    op = started(name, bringing(name).works(lab))
     before = leaks.open_fds()
 
     def drop() -> None:
@@ -70,7 +112,7 @@ def test_dropped_before_it_comes(lab: Lab, machine: Any, name: str, detached: bo
 @pytest.mark.usefixtures("machine")
 def test_cancelled_too_late_and_not_taken(lab: Lab, name: str) -> None:
     """The cancel is asked when the fd is there; whoever asked does not look any more."""
-    op = started(name, specimen(name).works(lab))
+    op = started(name, bringing(name).works(lab))
     before = leaks.open_fds()
     until(lambda: op.done, "the end")
     assert op.cancel() is False
@@ -86,7 +128,7 @@ def test_cancelled_too_late_and_not_taken(lab: Lab, name: str) -> None:
 def test_cancelled_on_its_way(lab: Lab, name: str, turns: int) -> None:
     """The cancel meets the result somewhere between here and the kernel, and neither leaks."""
     for _ in range(10):
-        scene = specimen(name).works(lab.fresh())
+        scene = bringing(name).works(lab.fresh())
         before = leaks.open_fds()
         op = started(name, scene)
         for _ in range(turns):
@@ -103,7 +145,7 @@ def test_cancelled_on_its_way(lab: Lab, name: str, turns: int) -> None:
 @pytest.mark.usefixtures("machine")
 def test_what_won_is_delivered(lab: Lab, face: str, name: str) -> None:
     """A result that came although a cancel was asked is the waiter's, not lost."""
-    scene = specimen(name).works(lab)
+    scene = bringing(name).works(lab)
     op = started(name, scene)
     submitted(op)
     op.cancel()
@@ -114,12 +156,12 @@ def test_what_won_is_delivered(lab: Lab, face: str, name: str) -> None:
     del op
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if not isinstance(specimen(n).blocks, str)])
+@pytest.mark.parametrize("name", [n for n in NAMES if not isinstance(bringing(n).blocks, str)])
 @pytest.mark.usefixtures("machine")
 def test_a_cancelled_strand_and_its_fd(lab: Lab, face: str, name: str) -> None:
     """A strand is cancelled in the very turn in which its fd comes."""
-    scene = specimen(name).blocks(lab)
-    attempt = Attempt(face, name, scene)
+    scene = bringing(name).blocks(lab)
+    attempt = trying.Attempt(face, name.split(",")[0], scene)
     attempt.waiting()
     scene.unblock()
     attempt.strand.cancel()
@@ -128,7 +170,7 @@ def test_a_cancelled_strand_and_its_fd(lab: Lab, face: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_machine_is_closed_while_it_is_on_its_way(lab: Lab, kernel: str, name: str) -> None:
-    scenes = [specimen(name).works(lab.fresh()) for _ in range(8)]
+    scenes = [bringing(name).works(lab.fresh()) for _ in range(8)]
     ringmill.Machine(kernel=kernel).close()  # so that what a first machine opens is not counted
     before = leaks.open_fds()
     for scene in scenes:
@@ -145,7 +187,7 @@ def test_the_machine_is_closed_while_it_is_on_its_way(lab: Lab, kernel: str, nam
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.usefixtures("machine")
 def test_never_inherited(lab: Lab, name: str) -> None:
-    op = started(name, specimen(name).works(lab))
+    op = started(name, bringing(name).works(lab))
     before = set(leaks.open_fds())
     until(lambda: op.done, "the end")
     (fd,) = set(leaks.open_fds()) - before

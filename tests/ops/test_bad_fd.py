@@ -6,16 +6,18 @@ Which arguments take a descriptor is read from the table; the Specimen gives the
 from __future__ import annotations
 
 import errno
+import socket
 from typing import Any
 
 import pytest
 
 import ringmill
 from ops.lab import Fileno, Lab
-from ops.specimens import specimen
+from ops.specimens import Scene, specimen
 from ops.trying import tried
 from ringmill.ops import fields
 from ringmill.ops.entry import ENTRIES, Argument
+from support import faces
 
 FD_KINDS = (fields.Fd, fields.ClosingFd, fields.SpliceFd)
 
@@ -112,6 +114,44 @@ def test_a_refused_close_detaches_nothing(lab: Lab, machine: Any) -> None:
         ringmill.close(picky)
     assert not picky.detached
     assert machine.stats()["submitted"] == 0
+
+
+def test_a_close_beyond_the_budget_detaches_nothing(lab: Lab, kernel: str) -> None:
+    """It is the one thing that helps at the limit: the socket must still be there to be closed."""
+    ours, theirs = lab.pair()
+    fd = theirs.fileno()
+    with ringmill.Machine(kernel=kernel, ops_max=1):
+        op = ringmill.aio.recv(ours, 1)
+        with pytest.raises(ringmill.WouldExceedBudget):
+            ringmill.close(theirs)
+        assert theirs.fileno() == fd
+        op.cancel()
+        with pytest.raises(ringmill.Cancelled):
+            ringmill.wait(op)
+        ringmill.close(theirs)
+        assert theirs.fileno() == -1
+    assert ours.recv(1) == b""
+
+
+@pytest.mark.parametrize("how", ["text", "buffered", "raw"])
+@pytest.mark.usefixtures("machine")
+def test_a_file_object_closes_itself(lab: Lab, face: str, how: str) -> None:
+    """It may have data to write, and it would close the number once more."""
+    mode, buffering = {"text": ("r", -1), "buffered": ("rb", -1), "raw": ("rb", 0)}[how]
+    with open(lab.folder / "hello", mode, buffering=buffering) as file:
+        with pytest.raises(TypeError, match="closes itself"):
+            faces.call(face, "close", file)
+        assert file.read(5) in ("Hello", b"Hello")
+
+
+@pytest.mark.parametrize("name", ["accept", "accept_each"])
+@pytest.mark.usefixtures("machine")
+def test_accept_on_what_does_not_listen(lab: Lab, face: str, name: str) -> None:
+    """Nobody will ever come there, so nobody is waited for."""
+    datagrams = lab.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+    for given, number in ((lab.left, errno.EINVAL), (lab.bound, errno.EINVAL),
+                          (datagrams, errno.EOPNOTSUPP), (lab.pipe_out, errno.ENOTSOCK)):
+        assert tried(face, name, Scene({"sock": given}))[:3] == ("error", "OSError", number)
 
 
 def test_every_descriptor_of_the_table_is_tried() -> None:

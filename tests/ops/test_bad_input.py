@@ -253,6 +253,20 @@ def test_offsets_where_there_are_none(lab: Lab, face: str) -> None:
         assert faces.call(face, name, *given, offset=1) in (1, b"x"), name
 
 
+@pytest.mark.usefixtures("machine")
+def test_a_socket_has_no_offset_but_the_first(lab: Lab, face: str) -> None:
+    """It is refused, and takes and sends nothing."""
+    ours, theirs = lab.pair(holding=b"hello")
+    for name, given in (("read", 1), ("readinto", bytearray(1)), ("readv", [bytearray(1)]),
+                        ("write", b"x"), ("writev", [b"x"])):
+        with pytest.raises(OSError) as caught:
+            faces.call(face, name, ours, given, offset=1)
+        assert caught.value.errno == errno.ESPIPE, name
+    assert faces.call(face, "read", ours, 10, offset=0) == b"hello"
+    assert faces.call(face, "write", ours, b"y", offset=0) == 1
+    assert theirs.recv(10) == b"y"
+
+
 # ── paths ───────────────────────────────────────────────────────────────────────────────────
 
 

@@ -155,6 +155,43 @@ def test_whoever_gave_up_leaves_the_op_to_others(lab: Lab) -> None:
     assert ringmill.read(source, 10) == b"data"
 
 
+class Wrapped:
+    """An awaitable of the program's own, which yields the op as often as it likes to."""
+
+    def __init__(self, op: Any) -> None:
+        self.op = op
+
+    def __await__(self) -> Any:
+        yield self.op
+        yield self.op
+        return self.op.result()
+
+
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.usefixtures("machine")
+def test_an_op_that_is_done_may_be_yielded(lab: Lab, face: str, done: bool) -> None:
+    """There is nothing to wait for: whoever yields it looks again."""
+    source, target = lab.pipe()
+    op = ringmill.aio.read(source, 10)
+
+    def feed() -> None:
+        os.write(target, b"hello")
+
+    if done:
+        feed()
+        until(lambda: op.done, "the end")
+    else:
+        ringmill.spawn(feed)
+
+    async def main() -> bytes:
+        return await Wrapped(op)
+
+    if face == "fiber":
+        assert ringmill.run(lambda: ringmill.drive(main())) == b"hello"
+    else:
+        assert ringmill.run(main()) == b"hello"
+
+
 @pytest.mark.req("T12", "U21")
 @pytest.mark.usefixtures("machine")
 def test_ops_cannot_be_made_by_hand(lab: Lab) -> None:
