@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ import pytest
 import ringmill
 from ops.lab import Lab, stream
 from ops.specimens import entries
-from ops.trying import Iteration, until
+from ops.trying import Iteration, left_open, until
 from ringmill import WouldExceedBudget, aio
 from ringmill.ops.entry import ENTRIES
+from support import leaks, programs
 
 EACH = entries(which=lambda e: e.many)
 BYTES = [name for name in EACH if ENTRIES[name].group]
@@ -69,6 +71,50 @@ def test_dropped_connections_are_the_next(lab: Lab) -> None:
     each.close()
 
 
+@pytest.mark.parametrize("how", ["end", "exit"])
+@pytest.mark.parametrize("asking", [True, False])
+def test_dropped_in_a_foreign_thread(lab: Lab, kernel: str, how: str, asking: bool) -> None:
+    """Its own thread is asked to close it, and ends before it can: the connections are closed."""
+    arrived, dropped = threading.Event(), threading.Event()
+    box: list[Any] = []
+
+    def work() -> None:
+        machine = ringmill.Machine(kernel=kernel)
+        each = aio.accept_each(lab.listening)
+        op = anext(each)
+        until(lambda: op.state[0] == "in flight", "the submission")
+        for _ in range(5):
+            socket.create_connection(lab.listening.getsockname()).close()
+        until(lambda: op.done, "the first connection")
+        ringmill.sleep(0.01)  # the others
+        if not asking:
+            op.detach()
+            del op
+        box.append(each)
+        del each
+        arrived.set()
+        dropped.wait()
+        if asking:
+            op.detach()
+            del op
+        if how != "exit":
+            getattr(machine, how)()
+
+    ringmill.Machine(kernel=kernel).close()  # so that what a first machine opens is not counted
+    assert lab.listening
+    before = leaks.open_fds()
+    thread = threading.Thread(target=work)
+    thread.start()
+    arrived.wait()
+    assert len(left_open(before)) >= 5
+    box.clear()
+    gc.collect()
+    dropped.set()
+    thread.join()
+    gc.collect()
+    assert left_open(before) == []
+
+
 # ── budgets and full queues ─────────────────────────────────────────────────────────────────
 
 
@@ -116,6 +162,58 @@ def test_more_connections_than_the_completion_queue_holds(kernel: str) -> None:
         for sock in (*clients, *servers):
             sock.close()
         each.close()
+
+
+# ── no memory ───────────────────────────────────────────────────────────────────────────────
+
+NO_MEMORY = """
+import socket, sys
+import _testcapi
+import ringmill
+from ringmill import aio
+
+failing = int(sys.argv[1])
+machine = ringmill.Machine()
+ours, theirs = socket.socketpair()
+each = aio.recv_each(ours)
+heard = []
+
+async def reader():
+    for _ in range(2):
+        try:
+            heard.append(len(await anext(each)))
+        except (MemoryError, StopAsyncIteration) as error:
+            heard.append(type(error).__name__)
+
+theirs.send(b"x" * 5000)
+assert len(ringmill.wait(anext(each))) == 5000
+strand = ringmill.spawn(reader())
+ringmill.sleep(0.01)  # it waits
+theirs.send(b"y" * 5000)
+theirs.shutdown(socket.SHUT_WR)
+pause = aio.sleep(0)
+_testcapi.set_nomemory(failing, failing + 1)
+try:
+    pause.done or ringmill.wait(pause)
+except MemoryError:
+    pass
+_testcapi.remove_mem_hooks()
+pause.detach()
+strand.join()
+each.close()
+ringmill.sleep(0.01)
+ours.close()
+theirs.close()
+print(*heard, machine.stats()["ops_live"])
+"""
+
+
+def test_without_memory_for_a_result_the_iteration_says_so(kernel: str) -> None:
+    """Whoever waits is told, and the stream ends: a piece is missing."""
+    pytest.importorskip("_testcapi")
+    heard = {programs.clean(NO_MEMORY, failing, kernel=kernel) for failing in range(1, 4)}
+    assert "MemoryError StopAsyncIteration 0\n" in heard
+    assert heard <= {"MemoryError StopAsyncIteration 0\n", "5000 StopAsyncIteration 0\n"}
 
 
 # ── signals ─────────────────────────────────────────────────────────────────────────────────
