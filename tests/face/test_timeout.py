@@ -243,11 +243,11 @@ def test_the_result_that_came_is_kept(machine, face, pipe):
     async def main():
         got = []
         with pytest.raises(TimeoutError):
-            async with ringmill.timeout(0.001):
+            async with ringmill.timeout(0.05):  # long enough for the nop, on a busy machine
                 op = aio.read(reader, 10)
                 await aio.nop()
                 os.write(writer, b"data")
-                time.sleep(0.005)
+                time.sleep(0.07)
                 got.append(await op)
                 await aio.sleep(FAR)
         return got
