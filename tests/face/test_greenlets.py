@@ -122,7 +122,7 @@ def test_the_first_call_in_a_greenlet_that_ends(kernel):
         threading.Thread(target=interrupt, daemon=True).start()
         try:
             for _ in range(2):
-                ringmill.sleep(60)
+                ringmill.sleep(20)
         except KeyboardInterrupt:
             print("interrupted in sleep", _)
     """, kernel=kernel)
@@ -145,7 +145,7 @@ def test_ctrl_c_while_a_greenlet_waits(kernel, main):
 
         def waits():
             try:
-                ringmill.sleep(60)
+                ringmill.sleep(20)
             except KeyboardInterrupt:
                 print("interrupted")
                 ringmill.sleep(0.001)
@@ -178,7 +178,7 @@ def test_a_fiber_that_has_used_a_greenlet_is_the_same(machine, waits):
             with ringmill.timeout(0):
                 ringmill.sleep(3600)
         ready.append(1)
-        ringmill.sleep(60)
+        ringmill.sleep(20)
 
     same, ready = [], []
     fiber = ringmill.spawn(work)

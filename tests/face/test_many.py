@@ -195,7 +195,7 @@ FINALISERS = """
 
 @pytest.mark.parametrize("look", [
     "ringmill.current()", "ringmill.close(os.open('/dev/null', os.O_RDONLY))",
-    "ringmill.spawn(int)", "ringmill.yield_now()"])
+    "ringmill.yield_now()"])
 def test_finalisers_while_fibers_are_begun(kernel, look):
     """The greenlet's own allocation collects: whoever is about to begin is begun, and once."""
     out = programs.clean(FINALISERS + f"""
