@@ -348,7 +348,7 @@ def test_a_child_leaves_a_scope(kernel, where):
     block = """
                 pid = os.fork()
                 if pid == 0:
-                    signal.alarm(100)  # a child that waits for ever must not outlive the suite
+                    signal.alarm(20)  # a child that waits for ever must not outlive the suite
                     if how == "exit":
                         sys.exit(7)
                     if how == "error":
