@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import subprocess
@@ -122,3 +123,24 @@ def test_what_strace_says() -> None:
     summary = "    calls syscall\n--------- ------\n       12 read\n   340 total\n"
     assert total_of(summary) == 340
     assert total_of("strace: attach: ptrace: Operation not permitted\n") is None
+
+
+@pytest.mark.parametrize("what", ["a wrong byte", "a missing file", "a refusal"])
+def test_the_exit_code_tells_of_a_difference(
+    small_tree: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """What arrived is altered on its way to the comparison: the demo must not end with 0."""
+    fetch = demo.fetch_with_fibers
+
+    def altered(*arguments: object) -> list[Fetched]:
+        first, *others = fetch(*arguments)
+        if what == "a missing file":
+            return others
+        if what == "a refusal":
+            return [dataclasses.replace(first, status=404), *others]
+        return [dataclasses.replace(first, sha256="0" * 64), *others]
+
+    monkeypatch.setattr(demo, "fetch_with_fibers", altered)
+    result = CliRunner().invoke(demo.demo, [str(small_tree), "--fibers", "2"])
+    assert result.exit_code == 1, result.output
+    assert "every byte is as it is on disk" not in result.output

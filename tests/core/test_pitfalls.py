@@ -20,7 +20,7 @@ import pytest
 
 import ringmill
 from ringmill import Cancelled, aio
-from support import programs
+from support import leaks, programs
 
 HOMES = {  # number: (title, tests)
     1: ("what a cancelled receive had got is lost, or turns up elsewhere", (
@@ -30,6 +30,7 @@ HOMES = {  # number: (title, tests)
     2: ("a result that came with the cancel is lost: bytes, descriptors", (
         "face/test_cancel.py::test_cancel_and_data_at_once_lose_no_byte",
         "face/test_cancel.py::test_descriptors_that_arrive_after_a_cancel_are_closed",
+        "core/test_pitfalls.py::test_02_a_descriptor_that_nobody_takes_is_closed",
         "face/test_cancel.py::test_a_connection_handed_to_an_op_that_is_dropped_is_closed",
         "face/test_cancel.py::test_a_piece_handed_to_an_op_that_is_dropped_is_not_lost",
     )),
@@ -55,6 +56,7 @@ HOMES = {  # number: (title, tests)
     8: ("a signal just before the sleep is noticed after it", (
         "core/test_signals.py::test_no_signal_is_lost_just_before_the_sleep",
         "core/test_signals.py::test_signals_rain_while_io_goes_on",
+        "core/test_enter.py::test_enter_is_refused_again_and_again",
     )),
     9: ("memory of an op in flight is freed, or written past its end", (
         "core/test_pitfalls.py::test_09_vectors_live_until_the_last_completion",
@@ -81,6 +83,7 @@ HOMES = {  # number: (title, tests)
     24: ("I/O and runnable fibers starve each other", (
         "core/test_balance.py::test_a_reader_gets_its_data_while_others_never_wait",
         "core/test_balance.py::test_much_io_does_not_starve_a_fiber",
+        "core/test_shares.py::test_a_crowd_that_wakes_at_once_does_not_put_off_the_next_look",
     )),
     25: ("user code runs while completions are walked", (
         "core/test_pitfalls.py::test_25_user_code_never_runs_while_completions_are_walked",
@@ -152,6 +155,31 @@ def test_01_buffers_of_a_cancelled_receive(machine):
         ringmill.nop()
     stats = machine.stats()
     assert stats["buffers_lent"] == 0 and stats["buffers_starved"] == 0
+
+
+@pytest.mark.parametrize("verb", ["open", "accept", "socket"])
+def test_02_a_descriptor_that_nobody_takes_is_closed(machine, verb):
+    """Done, and then dropped, cancelled too late, or its strand is gone."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    begin = {"open": lambda: aio.open("/dev/null", os.O_RDONLY),
+             "accept": lambda: aio.accept(listener), "socket": aio.socket}[verb]
+    knocks = []
+    before = leaks.open_fds()
+    for n in range(60):
+        if verb == "accept":
+            knocks.append(socket.create_connection(listener.getsockname()))
+            before = leaks.open_fds()
+        op = begin()
+        while not op.done:
+            ringmill.sleep(0)
+        assert len(leaks.new_fds(before)) == 1  # it is there …
+        if n % 3 == 0:
+            op.cancel()
+        op.detach()
+        del op
+        assert leaks.new_fds(before) == []  # … and gone with the op
+    for sock in [*knocks, listener]:
+        sock.close()
 
 
 def test_06_multishot_is_armed_again(machine):
@@ -260,6 +288,9 @@ def test_25_user_code_never_runs_while_completions_are_walked(kernel, pipe, monk
     with ringmill.Machine(kernel=kernel, entries=8) as machine:
         machine.run(main)
     assert Finalised.ended == 50
+    # Those that ended while completions were taken in were refused, every one of them.
+    assert len(refused) == (0 if at_end in ("begins an op", "spawns") else 50)
+    assert len(ran) == (50 if at_end == "spawns" else 0)
 
 
 def test_25_a_wakened_fiber_may_close_what_has_more_to_come(machine):

@@ -7,6 +7,9 @@ import socket
 import pytest
 
 import ringmill
+from ringmill.core import masks
+
+TASKRUN_FLAG = masks.parse("taskrun_flag").behaviours
 
 
 def echo(machine, rounds):
@@ -65,3 +68,14 @@ def test_a_spin_ends_with_the_timer_that_is_due(kernel):
         for _ in range(200):
             ringmill.sleep(0.00002)
         assert machine.stats()["timers"] == 0
+
+
+def test_it_does_spin(kernel):
+    """A fresh machine tries it at the first wait: else all of the above would show nothing."""
+    with ringmill.Machine(kernel=kernel, spin=True) as machine:
+        flags = machine.facts()["behaviours"]
+        ringmill.sleep(0.0005)
+        stats = machine.stats()
+        assert stats["waits"] >= 1
+        # Waiting awake needs the kernel's word (TASKRUN_FLAG); where it is not given, we sleep.
+        assert stats["spins"] >= (1 if flags & TASKRUN_FLAG else 0)

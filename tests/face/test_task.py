@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import gc
 import os
 import sys
@@ -390,3 +391,37 @@ def test_asyncio_is_never_imported(kernel):
         print(imported, "asyncio" in sys.modules)
     """, kernel=kernel)
     assert out == "False False\n"
+
+
+# ── async functions ─────────────────────────────────────────────────────────────────────────
+
+
+async def doubled(number, *, plus=0):
+    await aio.nop()
+    return 2 * number + plus
+
+
+class Service:
+    async def answer(self, number):
+        return await doubled(number)
+
+
+@pytest.mark.parametrize("function", [
+    doubled, Service().answer, functools.partial(doubled, plus=0),
+], ids=["function", "method", "partial"])
+def test_an_async_function_is_a_task(machine, function):
+    """`ringmill.run(main)` and `ringmill.run(main())` are the same."""
+    assert machine.run(function, 21) == 42
+    assert ringmill.run(function, 21) == 42
+    task = ringmill.spawn(function, 21)
+    assert isinstance(task, ringmill.Task)
+    assert task.join() == 42
+    with ringmill.scope() as scope:
+        child = scope.spawn(function, 21)
+    assert child.join() == 42
+
+
+def test_an_async_functions_arguments_are_checked_at_once(machine):
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        ringmill.spawn(doubled)
+    assert ringmill.spawn(doubled, 1, plus=3).join() == 5

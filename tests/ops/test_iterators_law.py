@@ -71,7 +71,7 @@ def test_dropped_connections_are_the_next(lab: Lab) -> None:
     each.close()
 
 
-@pytest.mark.parametrize("how", ["end", "exit"])
+@pytest.mark.parametrize("how", ["end", "close", "exit"])
 @pytest.mark.parametrize("asking", [True, False])
 def test_dropped_in_a_foreign_thread(lab: Lab, kernel: str, how: str, asking: bool) -> None:
     """Its own thread is asked to close it, and ends before it can: the connections are closed."""

@@ -17,6 +17,7 @@ from ops.lab import Lab
 from ops.specimens import Scene, can_wait, entries, specimen
 from ops.trying import Attempt, left_open, started, until
 from ringmill.errors import Cancelled
+from ringmill.ops.entry import ENTRIES
 from support import leaks
 
 STEPS = 60
@@ -25,6 +26,7 @@ ALIVE_MAX = 12  # each has descriptors of its own
 WORKS = entries(which=lambda e: not e.many)
 WAITS = entries(which=lambda e: can_wait(e) and not e.many)
 STRANDS = entries(which=can_wait)
+ITERATIONS = entries(which=lambda e: e.many)
 # A worker of the soft kernel answers when it does; those that wake somebody wait for him to sleep.
 SLOW = {"futex_wait"}
 
@@ -42,7 +44,7 @@ class Program:
     def run(self) -> None:
         actions: list[Callable[[], None]] = [
             self.start_one, self.start_waiting, self.start_strand, self.cancel, self.unblock,
-            self.wait, self.forget, self.turn, self.cancel_strand,
+            self.wait, self.forget, self.turn, self.cancel_strand, self.time_out, self.iterate,
         ]
         for _ in range(STEPS):
             self.dice.choice(actions)()
@@ -110,6 +112,48 @@ class Program:
     def turn(self) -> None:
         ringmill.sleep(self.dice.choice([0, 0, 0, 0.0005]))
 
+    def time_out(self) -> None:
+        """One that waits, under a deadline that strikes before, at or after its completion."""
+        name = self.dice.choice(STRANDS)
+        scene = specimen(name).blocks(self.lab.fresh())
+        if name not in SLOW and self.dice.random() < 0.5:
+            scene.unblock()
+        entry, (positional, keywords) = ENTRIES[name], scene.passed(ENTRIES[name])
+        span = self.dice.choice([0, 1e-6, 1e-5, 1e-4, 1e-3])
+
+        async def main() -> Any:
+            with ringmill.timeout(span):
+                begun = getattr(ringmill.aio, name)(*positional, **keywords)
+                if not entry.many:
+                    return await begun
+                with begun:
+                    return await anext(begun)
+
+        task = ringmill.spawn(main())
+        until(lambda: task.done, f"the end of {name}")
+        try:
+            value = task.join()
+        except TimeoutError:
+            pass
+        else:
+            assert scene.seen(value) == scene.expected, name
+        ringmill.nop()  # a stray TimeoutError would strike here
+        self.outcomes += 1
+
+    def iterate(self) -> None:
+        """An iteration that is begun, perhaps fed, perhaps taken from, and broken off."""
+        name = self.dice.choice(ITERATIONS)
+        make = specimen(name).works if self.dice.random() < 0.5 else specimen(name).blocks
+        positional, keywords = make(self.lab.fresh()).passed(ENTRIES[name])
+        each = getattr(ringmill.aio, name)(*positional, **keywords)
+        asked = anext(each) if self.dice.random() < 0.7 else None
+        for _ in range(self.dice.randrange(3)):
+            self.turn()
+        each.close() if self.dice.random() < 0.5 else None
+        if asked is not None:
+            asked.cancel()
+            asked.detach()
+
     def cancel_strand(self, *, keep: bool = True) -> None:
         if not self.attempts or (keep and self.dice.random() < 0.5):
             return
@@ -125,7 +169,7 @@ class Program:
 
 @pytest.mark.req("U20", "U21")
 @pytest.mark.parametrize("seeds", [
-    range(12), pytest.param(range(100, 3100), marks=pytest.mark.soak)], ids=["few", "many"])
+    range(12), pytest.param(range(100, 8500), marks=pytest.mark.soak)], ids=["few", "many"])
 def test_random_programs(lab: Lab, machine: Any, seeds: range) -> None:
     for seed in seeds:
         before = leaks.open_fds()

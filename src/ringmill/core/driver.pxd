@@ -59,6 +59,7 @@ cdef int check_thread(Driver driver) except -1
 
 cdef int ready_push(Driver driver, Waiter waiter) except -1
 cdef Waiter queue_pop(rm_queue *queue)
+cdef void ready_clear(Driver driver) noexcept
 cdef void ready_remove(Driver driver, Waiter waiter) noexcept
 cdef int driver_init(Driver driver, uint32_t ops_max) except -1
 cdef void driver_free(Driver driver) noexcept

@@ -240,6 +240,14 @@ cdef Waiter queue_pop(rm_queue *queue):
     return waiter
 
 
+cdef void ready_clear(Driver driver) noexcept:
+    """Let go of whoever still stands there: the queue's references are seen by no collector."""
+    while driver.urgent.head != driver.urgent.tail:
+        queue_pop(&driver.urgent)
+    while driver.ready.head != driver.ready.tail:
+        queue_pop(&driver.ready)
+
+
 cdef void ready_remove(Driver driver, Waiter waiter) noexcept:
     """Take `waiter` off the runqueue; cold: its wait has failed."""
     if waiter.queued:

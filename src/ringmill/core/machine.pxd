@@ -29,6 +29,7 @@ cdef class Machine(Driver):
     cdef rm_ring soft                 # the memory of `beside`
     cdef bint beside_armed
     cdef Pace pace
+    cdef bint others_turn             # the last to run was not woken by I/O or a timer
     cdef unsigned pending_max         # SQEs that may wait for the next look
     cdef rm_spin spin
     cdef uint64_t waits

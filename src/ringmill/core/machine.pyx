@@ -16,7 +16,7 @@ from ringmill.core.buffers cimport Group
 from ringmill.core.cancel cimport cancel_answered, op_cancel_all, op_release_all
 from ringmill.core.complete cimport op_cqe
 from ringmill.core.driver cimport (
-    Driver, driver_free, driver_init, here, here_or_none, queue_pop, set_here,
+    Driver, driver_free, driver_init, here, here_or_none, queue_pop, ready_clear, set_here,
 )
 from ringmill.core.errno cimport EAGAIN, EBUSY, EINTR, ETIME
 from ringmill.core.kernel cimport close_ring, forget_ring, open_ring, open_soft, ring_is_soft
@@ -59,7 +59,6 @@ cdef enum:
 cdef object machines = weakref.WeakSet()
 cdef object guard_let_go = guard.let_go  # held here: modules are empty when the interpreter ends
 
-
 cdef Machine machine_here():
     return <Machine>here()
 
@@ -69,19 +68,20 @@ cdef Machine machine_here():
 cdef Waiter machine_next(Machine self):
     """The next Waiter to run; turns as often as it takes until there is one.
 
-    Whom I/O or a timer woke runs first: they are few (a look takes in at most REAP_MAX), and
-    between two looks the others get their share.
+    Whom I/O or a timer woke does not stand behind a long runqueue: the two queues take turns. The
+    policy's bound counts all of them.
     """
+    cdef bint woken, others
     while True:
-        if self.urgent.head != self.urgent.tail:
-            self.pace.switched += 1
-            return queue_pop(&self.urgent)
-        if self.ready.head == self.ready.tail:
+        woken = self.urgent.head != self.urgent.tail
+        others = self.ready.head != self.ready.tail
+        if not (woken or others):
             machine_turn(self, True)
         elif self.pace.switches == 0 or (self.pace.switches < self.pace.check_at
                                          and rm_sq_pending(&self.ring) < self.pending_max):
             self.pace.switches += 1  # at least one between two looks, whatever is pending
-            return queue_pop(&self.ready)
+            self.others_turn = others and not (woken and self.others_turn)
+            return queue_pop(&self.ready if self.others_turn else &self.urgent)
         elif rm_sq_pending(&self.ring) >= self.pending_max or pace_reached(self.pace):
             machine_turn(self, False)
 
@@ -182,7 +182,7 @@ cdef int machine_looked(Machine self) except -1:
             self.looking = False
     if self.wake.posts:
         self.wake.run_posts(self)
-    pace_looked(self.pace, self.ready.tail - self.ready.head, now)
+    pace_looked(self.pace, runnable(self), now)
     return 0
 
 
@@ -464,8 +464,8 @@ cdef int machine_let_go(Machine self, object strands) except -1:
     if self.face is not None:
         self.face.let_go(strands)
         self.face = None
-    self.current = None
-    self.main = None
+    ready_clear(self)
+    self.current = self.main = None
     if here_or_none() is self:
         set_here(None)
         guard_let_go()

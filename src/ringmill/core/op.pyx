@@ -27,6 +27,7 @@ from ringmill.core.ring cimport (
 )
 
 import os
+import sys
 import types
 import warnings
 
@@ -46,6 +47,7 @@ cdef extern from "slots.h":
     void rm_set_await(PyObject *type, void *next, void *send)
     int rm_no_new(object type)
 
+cdef object is_finalizing = sys.is_finalizing  # modules are empty when the interpreter ends
 cdef object DROPPED = "an op was dropped, not awaited, waited for or detached"
 
 cdef enum:
@@ -340,7 +342,7 @@ cdef class Op:
                 warn_unawaited()
             op_undo(self)
         elif self.ring == NULL and self.kernel == K_IN_FLIGHT and self.handler is not None:
-            if self.program == P_NEW and not self.cancel_asked:
+            if self.program == P_NEW and not self.cancel_asked and not self.driver.dead:
                 warn_unawaited()
             self.handler.cancelled(self)  # a local op that nobody waits for any more
         if self.holds_view:  # an argument was refused after the buffer was taken
@@ -411,7 +413,8 @@ cdef int op_owned(Op op) except -1:
 
 cdef void warn_unawaited() noexcept:
     # noexcept: a filter that makes errors of warnings ends in sys.unraisablehook
-    warnings.warn(DROPPED, ResourceWarning, stacklevel=1)
+    if not is_finalizing():
+        warnings.warn(DROPPED, ResourceWarning, stacklevel=1)
 
 
 # ── await: raw slots, see await.h ──

@@ -34,17 +34,24 @@ cdef int fd_of(object fd) except -1:
     """An int, or what fileno() says; EBADF when it is negative, as for one that is closed."""
     cdef long number
     if not PyLong_CheckExact(fd):
-        if not hasattr(fd, "fileno"):
-            if not isinstance(fd, int):
-                raise TypeError(
-                    "a file descriptor is an int or an object with a fileno() method, not "
-                    f"{type(fd).__name__}")
-        else:
-            fd = fd.fileno()
+        fd = fileno_of(fd)
     number = PyNumber_Index(fd)
     if number < 0 or number > 0x7FFFFFFF:
         raise OSError(EBADF, os.strerror(EBADF))
     return <int>number
+
+
+cdef object fileno_of(object fd):
+    """Called, not looked up first: that would make a bound method, for every op on a socket."""
+    try:
+        return fd.fileno()
+    except AttributeError:
+        if hasattr(fd, "fileno"):
+            raise  # its own error
+    if not isinstance(fd, int):
+        raise TypeError("a file descriptor is an int or an object with a fileno() method, not "
+                        f"{type(fd).__name__}")
+    return fd
 
 
 cdef int fd_to_close(object fd) except -1:
