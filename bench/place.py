@@ -25,7 +25,7 @@ PEERS = BENCH / "peers"
 VENV = ROOT / ".venv-bench"
 
 # Installed one by one: a peer that has no wheel for this Python is a dash, not the end of the rest.
-PACKAGES = ("uvloop", "gevent", "trio", "rloop", "aiofiles")
+PACKAGES = ("uvloop", "gevent", "trio", "rloop", "aiofiles", "h11")  # h11: for our HTTP server
 PIP_S = 600  # a peer without a wheel may be compiled
 C_FLAGS = ("-std=gnu11", "-O2", "-g", "-Wall", "-Wextra")
 TAIL = 400  # characters of a tool's complaint that are worth repeating

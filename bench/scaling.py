@@ -7,7 +7,7 @@ on the one port. What they share is the kernel. The clients live in the workers,
 from bench.harness import Answer, Contender, Metric, Plan, compare
 from bench.program import by_cell
 
-RINGMILL = ("ringmill",)
+RINGMILL = ("ringmill", "h11")
 CONTENDERS = (
     Contender("Cluster(2)", "scaling_http.py", ("2",), RINGMILL, against=("Cluster(1)",)),
     Contender("Cluster(1)", "scaling_http.py", ("1",), RINGMILL),
