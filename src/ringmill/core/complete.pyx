@@ -5,13 +5,12 @@ given back, whoever waits is put on the runqueue. Nobody runs yet.
 
 Knows ops and their handlers; does not know what a result means (op) or who waits.
 """
-from cpython.buffer cimport PyBuffer_Release
 from cpython.ref cimport Py_DECREF
 from libc.stdint cimport uint32_t, uint64_t
 
 from ringmill.core.driver cimport Driver, Handler, Waiter, rm_slot
 from ringmill.core.errno cimport ECANCELED, EINTR, EIO
-from ringmill.core.op cimport K_DONE, K_IN_FLIGHT, K_QUEUED, R_FD, Op, drop_aux
+from ringmill.core.op cimport K_DONE, K_IN_FLIGHT, K_QUEUED, R_FD, Op, drop_aux, drop_buffers
 from ringmill.core.ring cimport IORING_CQE_F_MORE
 
 cdef extern from *:
@@ -64,14 +63,7 @@ cdef void op_complete(Op op, int res, uint32_t flags) noexcept:
     op.res = -ECANCELED if op.cancel_asked and is_interrupt(res) else res
     op.flags = flags
     slot_give(op)
-    if op.holds_view:
-        op.holds_view = False
-        op.driver.holds -= 1
-        PyBuffer_Release(&op.view)
-    elif op.views is not None:
-        op.driver.holds -= op.views.count
-        op.views.release()
-        op.views = None
+    drop_buffers(op)
     if op.kind <= R_FD:
         drop_aux(op)  # the later results are made from it
     waiter = op.waiter

@@ -169,7 +169,6 @@ cdef class Shots(Starver):
 
     cdef int close(self) except -1:
         """End it: what is queued is undone, and what the kernel still sends."""
-        cdef Op op = shots_asking(self)
         if self.closed:
             return 0
         if self.op is not None and not self.driver.dead:
@@ -179,8 +178,7 @@ cdef class Shots(Starver):
         shots_forget_all(self)
         if self.starved:
             self.group.forget(self)
-        if op is not None:
-            shots_answer_end(self, op)
+        shots_tell(self)
         self.source = None
         return 0
 
@@ -210,9 +208,7 @@ cdef bint shots_take(Shots self, Op op, int res, uint32_t flags) except -1:
         self.ended = True
         if self.op is not None:
             op_request_cancel(self.op)
-        waiter = shots_asking(self)
-        if waiter is not None:
-            shots_answer_end(self, waiter)
+        shots_tell(self)
         return False
     return True
 
@@ -245,10 +241,10 @@ cdef int shots_answer(Shots self, Op op, object result) except -1:
     if self.kind == R_ACCEPT:
         op.kind = R_SOCKET
         op.res = result
+        op_complete_value(op, None, None)
         op.keep = self.source  # the socket is made like it
-        result = None
-    op_complete_value(op, result, None)
-    if self.kind != R_ACCEPT:
+    else:
+        op_complete_value(op, result, None)
         op.keep = None  # done: it needs the iterator no longer
     return 0
 
@@ -300,14 +296,11 @@ cdef int shots_go_on(Shots self) except -1:
 
 cdef int shots_arm(Shots self) except -1:
     """Arm; where that fails (no slot, no memory) whoever asks next is told, once."""
-    cdef Op op
     try:
         self.arm()
     except Exception as error:
         self.failure = error
-        op = shots_asking(self)
-        if op is not None:
-            shots_answer_end(self, op)
+        shots_tell(self)
     return 0
 
 
@@ -328,13 +321,16 @@ cdef bint shots_failed(Shots self, int error) except -1:
 
 
 cdef int shots_end(Shots self, int error) except -1:
-    cdef Op op = shots_asking(self)
     self.error = error
     # Out of descriptors is a state of the process, not the end of a listener.
     self.ended = error != EMFILE and error != ENFILE
-    if op is not None:
-        shots_answer_end(self, op)
-    return 0
+    return shots_tell(self)
+
+
+cdef int shots_tell(Shots self) except -1:
+    """Whoever asks for a result is told that there is none, and why."""
+    cdef Op op = shots_asking(self)
+    return shots_answer_end(self, op) if op is not None else 0
 
 
 cdef int shots_answer_end(Shots self, Op op) except -1:

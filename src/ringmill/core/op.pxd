@@ -1,4 +1,5 @@
 """The op; declarations only."""
+from cpython.buffer cimport PyBuffer_Release
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
@@ -78,5 +79,16 @@ cdef object op_take_data(Op op, int res)
 cdef io_uring_sqe *op_push_again(Op op, unsigned opcode, int fd) except NULL
 
 cdef void drop_aux(Op op) noexcept
+
+cdef inline void drop_buffers(Op op) noexcept:
+    """The program's buffers are its own again."""
+    if op.holds_view:
+        op.holds_view = False
+        op.driver.holds -= 1
+        PyBuffer_Release(&op.view)
+    if op.views is not None:
+        op.driver.holds -= op.views.count
+        op.views.release()
+        op.views = None
 
 cdef void forget_value() noexcept

@@ -8,7 +8,6 @@ Knows the Driver's rings and slots; does not know fibers or tasks, which are Wai
 when the machine turns.
 """
 cimport cython
-from cpython.buffer cimport PyBuffer_Release
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from libc.string cimport memset
@@ -345,13 +344,7 @@ cdef class Op:
             if self.program == P_NEW and not self.cancel_asked and not self.driver.dead:
                 warn_unawaited()
             self.handler.cancelled(self)  # a local op that nobody waits for any more
-        if self.holds_view:  # an argument was refused after the buffer was taken
-            self.holds_view = False
-            self.driver.holds -= 1
-            PyBuffer_Release(&self.view)
-        if self.views is not None:
-            self.driver.holds -= self.views.count
-            self.views.release()
+        drop_buffers(self)  # an argument was refused after they were taken
         drop_aux(self)
 
     def __await__(self):

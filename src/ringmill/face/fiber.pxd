@@ -22,11 +22,11 @@ cdef object wait(Op op)
 cdef EachCall each_call(Each each)
 cdef int fiber_block(Op op) except -1
 cdef int raise_would_block() except -1
-cdef int check_may_wait(Machine machine) except -1
+cdef Fiber check_may_wait(Machine machine)
 cdef int track_asyncgens(Machine machine) except -1
 cdef Strand strand_here(Machine machine)
 cdef Fiber fiber_here(Machine machine)
-cdef int fiber_suspend(Machine machine, Fiber me) except -1
+cdef int fiber_yield(Machine machine, Fiber me) except -1
 cdef Fiber fiber_new(Machine machine, object function, tuple arguments, dict keywords)
 cdef object drive(object coroutine)
 

@@ -131,6 +131,13 @@ cdef int fiber_suspend(Machine machine, Fiber me) except -1:
     return raise_dead(machine)
 
 
+cdef int fiber_yield(Machine machine, Fiber me) except -1:
+    """Let everybody else who can run go first; then raise what was asked for meanwhile."""
+    ready_push(machine, me)
+    fiber_suspend(machine, me)
+    return me.raise_pending() if me.must_raise else 0
+
+
 cdef int raise_dead(Machine machine) except -1:
     if machine.struck is not None:
         raise machine.struck  # a forked child that ends, in a task or fiber
@@ -385,12 +392,12 @@ cdef class Fiber(Strand):
 
 # ── a coroutine on a fiber, iterators, waiting by name ──────────────────────────────────────
 
-cdef int check_may_wait(Machine machine) except -1:
-    """Raise WouldBlock where nobody may wait."""
+cdef Fiber check_may_wait(Machine machine):
+    """The fiber that runs; WouldBlock where nobody may wait."""
     cdef Fiber me = fiber_here(machine)
     if me.waiting is not None or me.queued:
         raise WouldBlock("this call is made by a finaliser while its fiber waits")
-    return 0
+    return me
 
 
 cdef int track_asyncgens(Machine machine) except -1:
@@ -437,16 +444,10 @@ cdef object drive(object coroutine):
 
 cdef int drive_wait(Machine machine, object awaited) except -1:
     """Wait for what the coroutine yielded: an op, or None for `let others run`."""
-    cdef Fiber me
     if isinstance(awaited, Op):
         return 0 if (<Op>awaited).kernel == K_DONE else fiber_block(<Op>awaited)
     if awaited is None:
-        me = fiber_here(machine)
-        if me.waiting is not None or me.queued:
-            raise WouldBlock("this call is made by a finaliser while its fiber waits")
-        ready_push(machine, me)
-        fiber_suspend(machine, me)
-        return me.raise_pending() if me.must_raise else 0
+        return fiber_yield(machine, check_may_wait(machine))
     raise RuntimeError(f"{awaited!r} was awaited; outside asyncio only ops can be")
 
 

@@ -5,12 +5,12 @@ Functions whose name ends in `_op` are the awaitable face; ringmill/aio.py gives
 public names. Knows fibers and tasks; does not know ops by name.
 """
 from ringmill.core.machine cimport Machine, machine_here
-from ringmill.core.driver cimport Waiter, check_thread, here, ready_push
+from ringmill.core.driver cimport Waiter, check_thread, here
 from ringmill.core.op cimport Op
 from ringmill.core.strand cimport Strand
 from ringmill.core.timers cimport deadline_in, sleep_op as core_sleep_op
 from ringmill.face.fiber cimport (
-    Fiber, check_may_wait, drive as fiber_drive, fiber_new, fiber_suspend, raise_would_block,
+    Fiber, check_may_wait, drive as fiber_drive, fiber_new, fiber_yield, raise_would_block,
     strand_here, wait as fiber_wait,
 )
 from ringmill.face.task cimport pause_new, task_new
@@ -81,10 +81,7 @@ def yield_now():
         raise_would_block()  # a task, or a finaliser while this fiber waits
     if me.must_raise:
         me.raise_pending()
-    ready_push(machine, me)
-    fiber_suspend(machine, <Fiber>me)
-    if me.must_raise:
-        me.raise_pending()
+    fiber_yield(machine, <Fiber>me)
 
 
 def yield_now_op():

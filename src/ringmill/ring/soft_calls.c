@@ -141,11 +141,7 @@ int rm_do_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags, bool 
 
 static int connect_wait(int fd, const struct sockaddr *addr, socklen_t len) {
     int r = rm_result(connect(fd, addr, len));
-    if (r == -EINPROGRESS) {
-        r = until_ready(fd, POLLOUT) < 0 ? -EINTR : rm_do_connect_outcome(fd);
-        /* Its failure has been told; this puts the socket back to where it can begin anew. */
-        if (r < 0 && r != -EINTR && r != -EAGAIN) (void)!connect(fd, addr, len);
-    }
+    if (r == -EINPROGRESS) r = until_ready(fd, POLLOUT) < 0 ? -EINTR : rm_do_connect_outcome(fd);
     if (r != -EAGAIN) return r;
     /* A full AF_UNIX backlog, of which no event tells that it has room again. */
     struct timespec nap = {0, 1000000};
