@@ -76,6 +76,18 @@ def machine(kernel: str) -> Iterator[object]:
     assert not left, f"the test left the machine with {', '.join(left)}"
 
 
+def _open_pipe() -> Iterator[tuple[int, int]]:
+    """Both ends of a pipe: reader, writer."""
+    reader, writer = os.pipe()
+    yield reader, writer
+    os.close(reader)
+    os.close(writer)
+
+
+pipe = pytest.fixture(_open_pipe, name="pipe")
+other_pipe = pytest.fixture(_open_pipe, name="other_pipe")
+
+
 @pytest.fixture(autouse=True)
 def _nothing_left() -> Iterator[None]:
     """No test leaves a descriptor open or an op alive, with or without a machine of its own; and

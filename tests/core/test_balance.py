@@ -37,14 +37,6 @@ def two_who_never_wait(face, stop):
     return [fiber if face == "fiber" else task() for _ in range(2)]
 
 
-@pytest.fixture
-def pipe():
-    reader, writer = os.pipe()
-    yield reader, writer
-    os.close(reader)
-    os.close(writer)
-
-
 @pytest.mark.req("U7", "U8", "U9", "U10", "U11", "U12")
 @pytest.mark.parametrize("policy, bound", POLICIES, ids=lambda value: str(value))
 def test_a_reader_gets_its_data_while_others_never_wait(kernel, face, policy, bound, pipe):

@@ -20,14 +20,6 @@ KERNEL_STATES = ("new", "queued", "in flight", "done")
 PROGRAM_STATES = ("new", "waited", "detached", "taken", "abandoned")
 
 
-@pytest.fixture
-def pipe():
-    reader, writer = os.pipe()
-    yield reader, writer
-    os.close(reader)
-    os.close(writer)
-
-
 @pytest.mark.req("U20", "U21")
 def test_the_states_of_a_life(machine, pipe):
     reader, writer = pipe

@@ -99,14 +99,6 @@ HOMES = {  # number: (title, tests)
 TESTS = Path(__file__).parent.parent
 
 
-@pytest.fixture
-def pipe():
-    reader, writer = os.pipe()
-    yield reader, writer
-    os.close(reader)
-    os.close(writer)
-
-
 @pytest.mark.parametrize(
     "homes", [homes for _, homes in HOMES.values()],
     ids=[f"{number}: {title}" for number, (title, _) in HOMES.items()])

@@ -13,14 +13,6 @@ SMALLEST = 8      # SQEs; the CQ then has 64
 MANY = 100_000    # ops queued in one slice: far more than any queue has places
 
 
-@pytest.fixture
-def pipe():
-    reader, writer = os.pipe()
-    yield reader, writer
-    os.close(reader)
-    os.close(writer)
-
-
 @pytest.mark.req("U11")
 @pytest.mark.parametrize("entries", [SMALLEST, 1024])
 def test_a_full_queue_submits_and_goes_on(kernel, entries):

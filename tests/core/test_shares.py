@@ -21,17 +21,6 @@ from ringmill import Adaptive, Fixed, Relative, aio
 CROWD = 300  # more than the 256 that one look takes in
 
 
-@pytest.fixture
-def pipe():
-    reader, writer = os.pipe()
-    yield reader, writer
-    os.close(reader)
-    os.close(writer)
-
-
-other_pipe = pipe
-
-
 def waiting_in(fd):
     """Bytes that could be read from a pipe."""
     count = array.array("i", [0])

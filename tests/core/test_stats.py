@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 
 import pytest
@@ -18,14 +17,6 @@ COUNTED = {
     "buffers_starved", "enters", "submitted", "reaped", "beside_enters", "beside_submitted",
     "stale", "switches", "max_switches_between_io", "waits", "spins", "spins_won",
 }
-
-
-@pytest.fixture
-def pipe():
-    reader, writer = os.pipe()
-    yield reader, writer
-    os.close(reader)
-    os.close(writer)
 
 
 def test_the_names(machine):

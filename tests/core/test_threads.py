@@ -16,33 +16,10 @@ import pytest
 import ringmill
 from ringmill import aio
 from support import leaks
+from support.threads import elsewhere
 
 THREADS = 4
 POSTS = 25_000  # by each thread
-
-
-def elsewhere(function, *arguments):
-    """What `function` returned or raised in a thread of its own."""
-    outcome = []
-
-    def work():
-        try:
-            outcome.append(function(*arguments))
-        except BaseException as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    return outcome[0]
-
-
-@pytest.fixture
-def pipe():
-    reader, writer = os.pipe()
-    yield reader, writer
-    os.close(reader)
-    os.close(writer)
 
 
 @pytest.mark.req("T13")

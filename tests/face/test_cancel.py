@@ -19,14 +19,6 @@ WAITS = {
 }
 
 
-@pytest.fixture
-def pipe():
-    reader, writer = os.pipe()
-    yield reader, writer
-    os.close(reader)
-    os.close(writer)
-
-
 def begin(face, function, *arguments):
     """Spawn a fiber that runs `function`, or a task that awaits what it returns."""
     if face == "fiber":

@@ -14,14 +14,6 @@ import ringmill
 from ringmill import aio
 
 
-@pytest.fixture
-def pipe():
-    reader, writer = os.pipe()
-    yield reader, writer
-    os.close(reader)
-    os.close(writer)
-
-
 class Foreign:
     """Awaitable, but of another loop: yields what ringmill does not know."""
 

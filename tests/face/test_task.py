@@ -17,14 +17,6 @@ from ringmill import Cancelled, aio
 from support import programs
 
 
-@pytest.fixture
-def pipe():
-    reader, writer = os.pipe()
-    yield reader, writer
-    os.close(reader)
-    os.close(writer)
-
-
 def test_await_an_op(machine, pipe):
     reader, writer = pipe
 

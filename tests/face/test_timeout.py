@@ -23,14 +23,6 @@ def run(face, main):
     return ringmill.run(main() if face == "aio" else lambda: ringmill.drive(main()))
 
 
-@pytest.fixture
-def pipe():
-    reader, writer = os.pipe()
-    yield reader, writer
-    os.close(reader)
-    os.close(writer)
-
-
 def test_the_block_took_longer(machine, face, pipe):
     async def main():
         for wait in (lambda: aio.sleep(FAR), lambda: aio.read(pipe[0], 1), aio.park):

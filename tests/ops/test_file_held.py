@@ -16,7 +16,7 @@ import pytest
 
 import ringmill
 from ops.lab import Lab
-from ops.specimens import can_wait, specimen
+from ops.specimens import Scene, can_wait, specimen
 from ops.trying import Iteration, awaited, started, submitted, until
 from ringmill.ops import fields
 from ringmill.ops.entry import ENTRIES
@@ -55,14 +55,19 @@ def own(good: Any) -> Any:
     return OwnFd(good)
 
 
+def on_its_own(lab: Lab, name: str, argument: str) -> tuple[Scene, weakref.ref[Any]]:
+    """A scene whose `argument` nobody else refers to, and a look at whether it lives."""
+    scene = specimen(name).works(lab)
+    scene.arguments[argument] = own(scene.arguments[argument])
+    return scene, weakref.ref(scene.arguments[argument])
+
+
 @pytest.mark.req("T12")
 @pytest.mark.parametrize(("name", "argument"), OPS)
 @pytest.mark.usefixtures("machine")
 def test_until_its_end(lab: Lab, face: str, name: str, argument: str) -> None:
     """Dropped while the op is still in the queue: it does what it was to do, and then lets go."""
-    scene = specimen(name).works(lab)
-    scene.arguments[argument] = own(scene.arguments[argument])
-    held = weakref.ref(scene.arguments[argument])
+    scene, held = on_its_own(lab, name, argument)
     op = started(name, scene)
     del scene.arguments[argument]
     gc.collect()
@@ -118,9 +123,7 @@ def test_what_is_sent_and_forgotten_arrives(lab: Lab) -> None:
 @pytest.mark.usefixtures("machine")
 def test_an_iteration_holds_it(lab: Lab, face: str, name: str, argument: str) -> None:
     """Begun with what nobody else refers to, as in `for data in recv_each(tcp_connect(…))`."""
-    scene = specimen(name).works(lab)
-    scene.arguments[argument] = own(scene.arguments[argument])
-    held = weakref.ref(scene.arguments[argument])
+    scene, held = on_its_own(lab, name, argument)
     positional, _ = scene.passed(ENTRIES[name])
     each = Iteration(face, name, *positional)
     del positional, scene.arguments[argument]

@@ -14,6 +14,7 @@ import pytest
 import ringmill
 from ringmill import signals
 from support import programs
+from support.threads import elsewhere
 
 ONE, TWO, THREE = signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH
 
@@ -240,21 +241,6 @@ def test_what_nobody_took_goes_to_the_handler_before() -> None:
                 signal.raise_signal(signal.SIGINT)
     finally:
         signal.signal(ONE, before)
-
-
-def elsewhere(function: Any, *arguments: Any) -> Any:
-    outcome = []
-
-    def work() -> None:
-        try:
-            outcome.append(function(*arguments))
-        except BaseException as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    return outcome[0]
 
 
 @pytest.mark.req("T13")
