@@ -39,7 +39,7 @@ cdef class Driver:
     cdef uint32_t slots_size, slots_free
     cdef readonly uint32_t ops_live, ops_max
     cdef rm_queue ready            # the runqueue: who was made runnable by others
-    cdef rm_queue urgent           # … and by I/O or a timer: runs first, filled only by a look
+    cdef rm_queue urgent           # … and by I/O or a timer: takes turns with it, filled by a look
     cdef int turning               # the machine turns: whoever runs now must not wait
     cdef bint looking              # CQEs are being taken in, or timers: wakes go to `urgent`
     cdef Waiter current            # who is running
