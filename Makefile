@@ -33,7 +33,7 @@ help:
 	@echo "make asan      the suite under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make soak      a million of everything, and nothing grows"
 	@echo "make bench     side by side with the peers; takes a while"
-	@echo "make gen       rewrite what is generated from ops/table.py"
+	@echo "make gen       rewrite what is generated from ops/table/"
 	@echo "make format    let clang-format and ruff mend what they can"
 	@echo "make clean     remove the environments, builds and caches"
 

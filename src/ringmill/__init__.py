@@ -21,7 +21,7 @@ from ringmill.face.scope import scope
 from ringmill.face.timeout import timeout
 from ringmill.face.threads import in_thread
 
-# ops: one system call each, named as in `os` and `socket`; ops/table.py has them all
+# ops: one system call each, named as in `os` and `socket`; ops/table/ has them all
 from ringmill.core.op import Op
 from ringmill.face import call as _call
 from ringmill.face import composite as _composite

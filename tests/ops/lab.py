@@ -39,7 +39,7 @@ class Lab(contextlib.ExitStack):
         (folder / "hello").write_bytes(HELLO)
 
     def example(self, name: str) -> Any:
-        """What `name` stands for in the examples of ops/table.py."""
+        """What `name` stands for in the examples of ops/table/."""
         return MODULES[name] if name in MODULES else getattr(self, name)
 
     def fresh(self) -> Lab:

@@ -23,7 +23,7 @@ from ringmill.ops.entry import ENTRIES
 @pytest.mark.usefixtures("machine")
 def test_example(lab: Lab, face: str, name: str) -> None:
     examples = doctest.DocTestParser().get_examples(ENTRIES[name].doc)
-    assert examples, f"the docstring of {name} in ops/table.py needs an example: >>> {name}(…)"
+    assert examples, f"the docstring of {name} in ops/table/ needs an example: >>> {name}(…)"
     assert any(f"{name}(" in example.source for example in examples)
     namespace: dict[str, Any] = {}
     for example in examples:

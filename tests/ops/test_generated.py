@@ -53,7 +53,7 @@ def test_a_stale_file_is_told(tmp_path: Path) -> None:
 def test_an_entry_more_makes_every_file_stale(tmp_path: Path) -> None:
     """One entry is all that adding an op takes: each of the generated files follows."""
     root = copy_of_sources(tmp_path)
-    table = root / "src/ringmill/ops/table.py"
+    table = root / "src/ringmill/ops/table/files.py"
     table.write_text(table.read_text() + '''
 
 @op("FALLOCATE", soft=in_worker("rm_result(fallocate(fd, 0, (off_t)offset, n))"))

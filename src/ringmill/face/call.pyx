@@ -1,6 +1,6 @@
 """The calls: start, then wait, in a fiber or a plain script.
 
-Generated from ops/table.py by ops/generate.py; edit there.
+Generated from ops/table/ by ops/generate.py; edit there.
 """
 from ringmill.face.fiber cimport each_call, wait
 from ringmill.ops.aio cimport *

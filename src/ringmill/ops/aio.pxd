@@ -1,4 +1,4 @@
-"""The ops for other modules to start. Generated from ops/table.py by ops/generate.py; edit there."""
+"""The ops for other modules to start. Generated from ops/table/ by ops/generate.py; edit there."""
 from ringmill.core.each cimport Each
 from ringmill.core.op cimport Op
 

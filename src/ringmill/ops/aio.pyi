@@ -1,4 +1,4 @@
-# Generated from ops/table.py by ops/generate.py; edit there.
+# Generated from ops/table/ by ops/generate.py; edit there.
 import os
 import socket as _socket
 from _typeshed import FileDescriptorLike, FileDescriptorOrPath, ReadableBuffer

@@ -1,6 +1,6 @@
 """The awaitable ops: each function fills an SQE and returns its Op at once.
 
-Generated from ops/table.py by ops/generate.py; edit there.
+Generated from ops/table/ by ops/generate.py; edit there.
 """
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport uint64_t

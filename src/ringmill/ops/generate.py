@@ -1,4 +1,4 @@
-"""Make everything that follows from ops/table.py: both faces, stubs, the soft kernel's rows, docs.
+"""Make everything that follows from ops/table/: both faces, stubs, the soft kernel's rows, docs.
 
 `python src/ringmill/ops/generate.py` writes the files, `--check` tells which are stale. Runs
 without a built ringmill. What comes out is plain code that a reader can step through.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from ringmill.ops.entry import Argument, Entry
 
-MADE = "Generated from ops/table.py by ops/generate.py; edit there."
+MADE = "Generated from ops/table/ by ops/generate.py; edit there."
 
 PYX_HEAD = f'''"""The awaitable ops: each function fills an SQE and returns its Op at once.
 

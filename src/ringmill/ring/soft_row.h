@@ -1,4 +1,4 @@
-/* How the soft kernel executes an opcode: a row per op, made from ops/table.py.
+/* How the soft kernel executes an opcode: a row per op, made from ops/table/.
  *
  * `run` gets a private copy of the SQE (the engine has already chosen the buffer, where one is to
  * be selected) and makes the system call. With `nowait` it must not block: it answers -EAGAIN, and

@@ -1,4 +1,4 @@
-/* How the soft kernel executes each opcode. Generated from ops/table.py by ops/generate.py; edit there. */
+/* How the soft kernel executes each opcode. Generated from ops/table/ by ops/generate.py; edit there. */
 #include "soft_row.h"
 
 #include "soft_calls.h"

@@ -1,0 +1,144 @@
+"""Ops on sockets: make, connect, accept, send, receive."""
+
+from __future__ import annotations
+
+import socket as _socket
+
+from ringmill.ops.entry import at_once, op, when_readable, when_writable
+from ringmill.ops.fields import (
+    Accepted,
+    Address,
+    Ancillary,
+    AncillaryRoom,
+    Count,
+    Data,
+    Fd,
+    Fresh,
+    From,
+    Into,
+    Message,
+    MessageSize,
+    NewSocket,
+    Nothing,
+    Number,
+    NumberAsFd,
+    Parts,
+    Peer,
+    Whole,
+)
+
+
+@op("SOCKET", soft=at_once("rm_result(socket(family, (int)type, proto))"))
+def socket(family: NumberAsFd() = _socket.AF_INET,
+           type: Number("off", also="SOCK_CLOEXEC") = _socket.SOCK_STREAM,
+           proto: Number("len", "int") = 0) -> NewSocket:
+    """A new socket object; never inherited by children. See socket(2).
+
+    >>> socket().close()
+    """
+
+
+@op("BIND", soft=at_once("rm_result(bind(sock, address, address_len))"))
+def bind(sock: Fd, address: Address) -> Nothing:
+    """Bind a socket to an address as in `socket` (numeric hosts; a path). See bind(2).
+
+    >>> bind(tcp, ("127.0.0.1", 0))
+    """
+
+
+@op("LISTEN", soft=at_once("rm_result(listen(sock, backlog))"))
+def listen(sock: Fd, backlog: Number("len", "int") = 128) -> Nothing:
+    """Let a bound socket take connections; `backlog` of them wait. See listen(2).
+
+    >>> listen(bound)
+    """
+
+
+@op("ACCEPT", soft=when_readable(
+    "rm_do_accept(sock, address, address_len, (int)flags, nowait)"))
+def accept(sock: Fd, *, flags: Number("accept_flags", also="SOCK_CLOEXEC") = 0) -> Accepted:
+    """The next connection, as (socket, address). See accept4(2).
+
+    >>> peer, address = accept(knocked)
+    >>> peer.close()
+    """
+
+
+@op("CONNECT", soft=when_writable("rm_do_connect(sock, address, address_len, nowait)"))
+def connect(sock: Fd, address: Address) -> Nothing:
+    """Connect a socket to an address (numeric hosts; a path). OSError with the address.
+
+    See connect(2).
+
+    >>> connect(tcp, listening.getsockname())
+    """
+
+
+@op("RECV", soft=when_readable("rm_do_recv(sock, data, n, (int)flags, nowait)"))
+def recv(sock: Fd, n: Fresh, *, flags: Number("msg_flags") = 0) -> Data:
+    """Receive up to `n` bytes; b"" when the peer has ended its side. See recv(2).
+
+    >>> recv(letter, 100)
+    b'a letter'
+    """
+
+
+@op("RECV", soft=None)
+def recv_into(sock: Fd, buffer: Into, *, flags: Number("msg_flags") = 0) -> Count:
+    """Receive into `buffer`; the number of bytes, 0 when the peer has ended its side.
+
+    >>> recv_into(letter, bytearray(100))
+    8
+    """
+
+
+@op("SEND", soft=when_writable("rm_do_send(sock, data, n, (int)flags, nowait)"))
+def send(sock: Fd, data: From, *, flags: Number("msg_flags", also="MSG_NOSIGNAL") = 0) -> Count:
+    """Send `data`; the number of bytes sent, which may be less. See send(2).
+
+    >>> send(left, b"hello")
+    5
+    """
+
+
+@op("SEND", soft=None)
+def sendall(sock: Fd, data: From, *,
+            flags: Number("msg_flags", also="MSG_NOSIGNAL | MSG_WAITALL") = 0) -> Whole:
+    """Send all of `data`, however many sends that takes.
+
+    When it raises, a part of it may have been sent.
+
+    >>> sendall(left, b"hello")
+    """
+
+
+@op("SENDMSG", soft=when_writable("rm_do_sendmsg(sock, message, (int)flags, nowait)"))
+def sendmsg(sock: Fd, buffers: Parts, ancdata: Ancillary = (), *,
+            flags: Number("msg_flags", also="MSG_NOSIGNAL") = 0, address: Peer = None) -> Count:
+    """Send buffers and ancillary data, as socket.sendmsg does; the number of bytes sent.
+
+    ancdata: (level, type, data) each. See sendmsg(2).
+
+    >>> sendmsg(left, [b"hel", b"lo"])
+    5
+    """
+
+
+@op("RECVMSG", soft=when_readable("rm_do_recvmsg(sock, message, (int)flags, nowait)"))
+def recvmsg(sock: Fd, n: MessageSize, ancbufsize: AncillaryRoom = 0, *,
+            flags: Number("msg_flags", also="MSG_CMSG_CLOEXEC") = 0) -> Message:
+    """Receive a message: (data, ancdata, msg_flags, address), as socket.recvmsg does.
+
+    n, ancbufsize: bytes of room for data and ancillary data. See recvmsg(2).
+
+    >>> recvmsg(letter, 100)[0]
+    b'a letter'
+    """
+
+
+@op("SHUTDOWN", soft=at_once("rm_result(shutdown(sock, how))"))
+def shutdown(sock: Fd, how: Number("len", "int")) -> Nothing:
+    """End one or both directions: socket.SHUT_RD, SHUT_WR, SHUT_RDWR. See shutdown(2).
+
+    >>> shutdown(left, _socket.SHUT_WR)
+    """
