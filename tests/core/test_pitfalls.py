@@ -25,6 +25,7 @@ from support import leaks, programs
 HOMES = {  # number: (title, tests)
     1: ("what a cancelled receive had got is lost, or turns up elsewhere", (
         "core/test_pitfalls.py::test_01_buffers_of_a_cancelled_receive",
+        "core/test_pitfalls.py::test_01_buffers_that_come_after_the_end",
         "face/test_cancel.py::test_an_iteration_cancelled_and_resumed_loses_nothing",
     )),
     2: ("a result that came with the cancel is lost: bytes, descriptors", (
@@ -52,6 +53,7 @@ HOMES = {  # number: (title, tests)
     )),
     7: ("every timer takes an SQE", (
         "core/test_timers.py::test_a_hundred_thousand_alive",
+        "core/test_timers.py::test_sleeping_takes_no_sqe",
     )),
     8: ("a signal just before the sleep is noticed after it", (
         "core/test_signals.py::test_no_signal_is_lost_just_before_the_sleep",
@@ -70,6 +72,7 @@ HOMES = {  # number: (title, tests)
         "core/test_fork.py::test_fork_with_ops_in_flight",
     )),
     12: ("memory is written after the close", (
+        "core/test_pitfalls.py::test_12_the_ring_goes_before_what_it_points_to",
         "core/test_machine_life.py::test_close_with_ops_in_flight_lets_go_of_everything",
         "core/test_machine_life.py::test_exit_with_ops_in_flight",
         "core/test_machine_life.py::test_garbage_collected_with_ops_in_flight",
@@ -147,6 +150,38 @@ def test_01_buffers_of_a_cancelled_receive(machine):
         ringmill.nop()
     stats = machine.stats()
     assert stats["buffers_lent"] == 0 and stats["buffers_starved"] == 0
+
+
+def test_01_buffers_that_come_after_the_end(machine):
+    """Data stands in the CQ when its iteration is closed: the buffers come back all the same.
+
+    A look takes in 256 completions. So many nops stand before the data that whoever waits for the
+    first of them runs, and closes, before the data is looked at.
+    """
+    for _ in range(20):  # 320 buffers, of a group of 128
+        pairs = [socket.socketpair() for _ in range(16)]
+        eaches = [ringmill.recv_each(left) for left, _ in pairs]
+        fibers = [ringmill.spawn(next, each, None) for each in eaches]
+        ringmill.yield_now()
+        ringmill.nop()
+        for _, right in pairs:
+            right.send(b"too late")
+        first = aio.nop()
+        for _ in range(300):
+            aio.nop().detach()
+        ringmill.wait(first)
+        for each in eaches:
+            each.close()
+        for fiber in fibers:
+            try:
+                assert fiber.join() in (None, b"too late")
+            except ringmill.ClosedError:
+                pass
+        for sock in (sock for pair in pairs for sock in pair):
+            sock.close()
+    while machine.stats()["ops_live"]:
+        ringmill.nop()
+    assert machine.stats()["buffers_lent"] == 0
 
 
 @pytest.mark.parametrize("verb", ["open", "accept", "socket"])
@@ -231,6 +266,38 @@ class Finalised(bytearray):
     def __del__(self):
         Finalised.ended += 1
         self.at_end()
+
+
+def test_12_the_ring_goes_before_what_it_points_to(kernel, tmp_path):
+    """The buffers of a receive in flight are unmapped after the ring's descriptor is closed.
+
+    Seen from outside, by the order of the system calls. That nothing is in flight any more when
+    the descriptor closes is shown by tests/ring/linux_life.c.
+    """
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed")
+    if kernel == "soft":
+        pytest.skip("there is no descriptor that others write through")
+    trace = tmp_path / "trace"
+    programs.clean("""
+        import socket
+        import ringmill
+        left, right = socket.socketpair()
+        machine = ringmill.machine()
+        each = iter(ringmill.recv_each(left))
+        fiber = ringmill.spawn(next, each)
+        ringmill.yield_now()
+        ringmill.nop()
+        machine.end()
+        left.close(), right.close()
+    """, kernel=kernel, before=(strace, "-f", "-o", str(trace), "-e",
+                                "trace=io_uring_setup,close,mmap,munmap"))
+    text = trace.read_text()
+    ring = re.search(r"io_uring_setup\(.* = (\d+)$", text, re.MULTILINE)[1]
+    size = 128 * 16384 + 4096  # a group's buffers, and the ring that names them
+    group = re.search(rf"mmap\(NULL, {size}, .* = (0x\w+)$", text, re.MULTILINE)[1]
+    assert text.index(f"close({ring})") < text.index(f"munmap({group}, {size})")
 
 
 @pytest.mark.parametrize("at_end", ["begins an op", "spawns", "calls", "yields", "sleeps"])
