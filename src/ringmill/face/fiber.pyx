@@ -16,10 +16,11 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF
 
 from ringmill.core.each cimport Each
-from ringmill.core.machine cimport Machine, machine_ended, machine_here, machine_next
+from ringmill.core.machine cimport Machine, machine_ended, machine_here
 from ringmill.core.driver cimport Waiter, check_thread, ready_push, ready_remove
 from ringmill.core.op cimport K_DONE, P_DETACHED, Op, op_attach, op_request_cancel, op_take
 from ringmill.core.strand cimport Strand
+from ringmill.core.turn cimport machine_next
 from ringmill.face.capi cimport (
     PYGEN_ERROR, PYGEN_RETURN, PyContext_CopyCurrent, PyContext_Enter, PyContext_Exit, PyIter_Send,
     PySendResult, reraise,

@@ -2,9 +2,10 @@
 
 Knows machines and strands; the public class is in machine.py.
 """
-from ringmill.core.machine cimport Machine, machine_look
+from ringmill.core.machine cimport Machine
 from ringmill.core.driver cimport here, here_or_none
 from ringmill.core.strand cimport Strand
+from ringmill.core.turn cimport machine_look
 from ringmill.face.fiber cimport Fibers, fiber_here, wait
 from ringmill.face.spawn cimport spawn_strand
 
