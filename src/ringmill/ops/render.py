@@ -20,15 +20,14 @@ from libc.stdint cimport uint64_t
 
 from ringmill.core.address cimport address_pack
 from ringmill.core.aux cimport sockaddr_storage
-from ringmill.core.each cimport (
-    Each, Shots, each_new, shots_new, shots_of_file, shots_of_socket,
-)
+from ringmill.core.each cimport Each, each_new, shots_new
 from ringmill.core.hold cimport hold_aux, hold_view, hold_views
 from ringmill.core.op cimport *
 from ringmill.core.rest cimport rest_begin, rest_new
 from ringmill.core.ring cimport (
     RM_ACCEPT_MULTISHOT, RM_POLL_MULTISHOT, RM_READ_MULTISHOT, RM_RECV_MULTISHOT, io_uring_sqe,
 )
+from ringmill.core.shots cimport Shots, shots_of_file, shots_of_socket
 from ringmill.core.views cimport Views
 from ringmill.ops.constants cimport *
 from ringmill.ops.convert cimport *
