@@ -25,9 +25,9 @@ def test_a_success(lab: Lab, face: str, name: str) -> None:
 @pytest.mark.usefixtures("machine")
 def test_a_failure(lab: Lab, face: str, name: str) -> None:
     failure = specimen(name).fails(lab)
-    expected = OSError(failure.number, os.strerror(failure.number), failure.filename)
-    if failure.filename is None:
-        expected = OSError(failure.number, os.strerror(failure.number))
+    expected = OSError(failure.number, os.strerror(failure.number))
+    if failure.filename is not None:
+        expected = OSError(*expected.args, failure.filename, None, failure.filename2)
     assert tried(face, name, Scene(failure.arguments)) == ("error", *told(expected))
 
 

@@ -6,7 +6,11 @@ Which arguments take a descriptor is read from the table; the Specimen gives the
 from __future__ import annotations
 
 import errno
+import gc
+import os
 import socket
+import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +18,7 @@ import pytest
 import ringmill
 from ops.lab import Fileno, Lab
 from ops.specimens import Scene, specimen
-from ops.trying import tried
+from ops.trying import started, tried
 from ringmill.ops import fields
 from ringmill.ops.entry import ENTRIES, Argument
 from support import faces
@@ -28,8 +32,33 @@ class Refused(Exception):
     """What a fileno() raises."""
 
 
+# Ops that look a path up at a directory: which argument is the path, which the directory.
+DIR_KINDS = (fields.DirFd, fields.TargetDirFd)
+PATH_AT = {"dir_fd": "path", "src_dir_fd": "src", "dst_dir_fd": "dst"}
+WITH_DIR = [(name, argument.name) for name, entry in ENTRIES.items()
+            for argument in entry.arguments if argument.kind in DIR_KINDS]
+
+
+def looked_up(name: str, argument: str) -> str:
+    """The path of `name` that a dir_fd `argument` is for."""
+    return "dst" if name == "symlink" else PATH_AT[argument]
+
+
 def takes_fd(argument: Argument) -> bool:
     return any(argument.kind is kind for kind in FD_KINDS)
+
+
+class Owner:
+    """An object that closes its descriptor when it goes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.fd = os.open(folder, os.O_RDONLY)
+
+    def fileno(self) -> int:
+        return self.fd
+
+    def __del__(self) -> None:
+        os.close(self.fd)
 
 
 WITH_FD = [(name, argument.name) for name, entry in ENTRIES.items()
@@ -67,17 +96,21 @@ def test_bad_fd(lab: Lab, face: str, name: str, argument: str) -> None:
     assert tried(face, name, scene) == ("value", scene.expected), "it works no longer"
 
 
-@pytest.mark.parametrize("how", [h for h, (_, error) in BAD.items()
-                                 if h not in ("closed", "fileno() of a closed one", "None")])
+@pytest.mark.parametrize(("name", "argument"), WITH_DIR)
 @pytest.mark.usefixtures("machine")
-def test_bad_dir_fd(lab: Lab, face: str, how: str) -> None:
-    make, expected = BAD[how]
-    for name in ("open", "stat"):
-        scene = specimen(name).works(lab)
-        scene.arguments.update(path="hello", dir_fd=make(lab))
+def test_bad_dir_fd(lab: Lab, face: str, name: str, argument: str) -> None:
+    scene = specimen(name).works(lab)
+    path = looked_up(name, argument)
+    scene.arguments[path] = scene.arguments[path].name
+    for how, (make, expected) in BAD.items():
+        if how in ("closed", "fileno() of a closed one", "None"):
+            continue  # found by the kernel; the folder we are in
+        scene.arguments[argument] = make(lab)
         kind, *error = tried(face, name, scene)
-        assert kind == "error"
-        assert tuple(error[:len(expected)]) == expected, name
+        assert kind == "error", how
+        assert tuple(error[:len(expected)]) == expected, how
+    scene.arguments[argument] = lab.directory
+    assert tried(face, name, scene) == ("value", scene.expected), "it works no longer"
 
 
 @pytest.mark.usefixtures("machine")
@@ -89,14 +122,40 @@ def test_bad_fds_of_stat(lab: Lab, face: str) -> None:
         assert (kind, *error[:2]) == ("error", "OSError", errno.EBADF)
 
 
+@pytest.mark.req("U29", "U31", "U33", "U36")
+@pytest.mark.parametrize(("name", "argument"), WITH_DIR)
 @pytest.mark.usefixtures("machine")
-def test_a_closed_dir_fd(lab: Lab, face: str) -> None:
-    for name in ("open", "stat"):
-        scene = specimen(name).works(lab)
-        scene.arguments.update(path="hello", dir_fd=lab.closed())
-        assert tried(face, name, scene)[:4] == ("error", "OSError", errno.EBADF, "hello")
-        scene.arguments.update(dir_fd=lab.directory)
-        assert tried(face, name, scene) == ("value", scene.expected)
+def test_a_closed_dir_fd(lab: Lab, face: str, name: str, argument: str) -> None:
+    scene = specimen(name).works(lab)
+    path = looked_up(name, argument)
+    scene.arguments[path] = scene.arguments[path].name
+    scene.arguments[argument] = lab.closed()
+    kind, *error = tried(face, name, scene)
+    assert (kind, *error[:2]) == ("error", "OSError", errno.EBADF)
+    assert scene.arguments[path] in (error[2], error[4])  # a filename
+    scene.arguments[argument] = Fileno(lab.directory)
+    assert tried(face, name, scene) == ("value", scene.expected)
+
+
+@pytest.mark.req("U29", "U31", "U33", "U36")
+@pytest.mark.parametrize(("name", "argument"), WITH_DIR)
+@pytest.mark.usefixtures("machine")
+def test_the_dir_fd_stays_open(lab: Lab, name: str, argument: str) -> None:
+    """The object that it comes from is kept until the op is done: nobody else may hold it."""
+    scene = specimen(name).works(lab)
+    path = looked_up(name, argument)
+    scene.arguments[path] = scene.arguments[path].name
+    folder = Owner(lab.folder)
+    gone = weakref.ref(folder)
+    scene.arguments[argument] = folder
+    op = started(name, scene)
+    del folder, scene.arguments[argument]
+    gc.collect()
+    assert gone() is not None
+    assert scene.seen(ringmill.wait(op)) == scene.expected
+    del op
+    gc.collect()
+    assert gone() is None
 
 
 def test_a_refused_close_detaches_nothing(lab: Lab, machine: Any) -> None:

@@ -106,7 +106,8 @@ def refused_by(argument: Argument) -> dict[str, Any]:
         return SIZE
     if kind in (fields.IntoMany, fields.FromMany, fields.Parts):
         return PIECES
-    if kind in (fields.Path, fields.PathOrFd):
+    if kind in (fields.Path, fields.PathOrFd, fields.SourcePath, fields.TargetPath,
+                fields.LinkSource):
         return PATH
     if kind in (fields.Address, fields.Peer):
         refused = dict(ADDRESS)
@@ -117,8 +118,10 @@ def refused_by(argument: Argument) -> dict[str, Any]:
         return WORD
     if kind is fields.Ancillary:
         return ANCDATA
-    if kind.stub == "int | None" and kind is not fields.DirFd:
+    if kind.stub == "int | None":
         return OFFSET
+    if kind.stub == "int" and kind.param == "object":
+        return {**OFFSET, "None": (None, TypeError)}
     if kind.stub == "int":
         return NUMBER
     return {}
@@ -159,7 +162,8 @@ def test_refused_before_anything_is_queued(lab: Lab, machine: Any, face: str, na
 
 def test_every_argument_is_tried_with_something_bad() -> None:
     """A new kind of argument must be known here, or to test_bad_fd.py and test_held.py."""
-    elsewhere = (fields.Fd, fields.ClosingFd, fields.SpliceFd, fields.DirFd, fields.Into,
+    elsewhere = (fields.Fd, fields.ClosingFd, fields.SpliceFd, fields.DirFd, fields.TargetDirFd,
+                 fields.Into,
                  fields.From)
     for name, entry in ENTRIES.items():
         for argument in entry.arguments:

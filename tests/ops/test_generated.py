@@ -57,10 +57,10 @@ def test_an_entry_more_makes_every_file_stale(tmp_path: Path) -> None:
     table.write_text(table.read_text() + '''
 
 @op("FALLOCATE", soft=in_worker("rm_result(fallocate(fd, 0, (off_t)offset, n))"))
-def fallocate(fd: Fd, n: Number("addr"), *, offset: Offset() = None) -> Nothing:
+def give_room(fd: Fd, n: Number("addr"), *, offset: Offset() = None) -> Nothing:
     """Give the file room.
 
-    >>> fallocate(scratch, 100)
+    >>> give_room(scratch, 100)
     """
 ''')
     done = check(root)

@@ -198,6 +198,46 @@ def polled_each(lab: Lab) -> Round:
     return go
 
 
+def made_and_removed(lab: Lab) -> Round:
+    async def go() -> None:
+        path = lab.folder / "a folder"
+        await ringmill.aio.mkdir(path)
+        await ringmill.aio.rmdir(path)
+
+    return go
+
+
+def linked(lab: Lab) -> Round:
+    async def go() -> None:
+        await ringmill.aio.link(lab.folder / "hello", lab.folder / "hard")
+        await ringmill.aio.unlink(lab.folder / "hard")
+        await ringmill.aio.unlink(lab.folder / "hard", missing_ok=True)
+
+    return go
+
+
+def linked_softly(lab: Lab) -> Round:
+    async def go() -> None:
+        await ringmill.aio.symlink("hello", lab.folder / "soft")
+        await ringmill.aio.unlink(lab.folder / "soft")
+
+    return go
+
+
+def renamed(name: str) -> Callable[..., Round]:
+    def make(lab: Lab) -> Round:
+        there, back = lab.folder / "hello", lab.folder / "goodbye"
+        (lab.folder / "goodbye").unlink(missing_ok=True)
+
+        async def go() -> None:
+            await getattr(ringmill.aio, name)(there, back)
+            await getattr(ringmill.aio, name)(back, there)
+
+        return go
+
+    return make
+
+
 def plain(begin: Callable[[Any, Lab], Any]) -> Callable[..., Round]:
     return lambda lab: lambda: begin(ringmill.aio, lab)
 
@@ -213,6 +253,15 @@ ROUNDS: dict[str, Callable[..., Round]] = {
     "write_all": plain(lambda do, lab: do.write_all(lab.scratch, b"data", offset=0)),
     "writev": plain(lambda do, lab: do.writev(lab.scratch, [b"da", b"ta"], offset=0)),
     "fsync": plain(lambda do, lab: do.fsync(lab.hello)),
+    "ftruncate": plain(lambda do, lab: do.ftruncate(lab.scratch, 100)),
+    "fallocate": plain(lambda do, lab: do.fallocate(lab.scratch, 0, 4096)),
+    "mkdir": made_and_removed,
+    "rmdir": made_and_removed,
+    "link": linked,
+    "unlink": linked,
+    "symlink": linked_softly,
+    "rename": renamed("rename"),
+    "replace": renamed("replace"),
     "stat": plain(lambda do, lab: do.stat(lab.folder)),
     "splice": spliced,
     "tee": teed,
@@ -238,6 +287,9 @@ ROUNDS: dict[str, Callable[..., Round]] = {
     "poll_each": polled_each,
 }
 
+# Those that would be in each other's way in one folder.
+ALONE = {"mkdir", "rmdir", "link", "unlink", "symlink", "rename", "replace"}
+
 COUNTS = [FEW, pytest.param(MANY, marks=pytest.mark.soak)]
 
 
@@ -262,7 +314,7 @@ def look() -> tuple[int, int]:
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("name", entries())
 def test_of_each_kind(lab: Lab, machine: Any, name: str, count: int) -> None:
-    goes = [rounds(name, lab) for _ in range(BATCH)]
+    goes = [rounds(name, lab.fresh() if name in ALONE else lab) for _ in range(BATCH)]
     ringmill.run(batches(goes, max(FEW // 10, count // 20)))  # caches fill, the heap finds its size
     blocks, memory = look()
     ringmill.run(batches(goes, count))

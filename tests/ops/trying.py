@@ -24,7 +24,8 @@ NAP = 0.001
 def told(error: BaseException) -> tuple[Any, ...]:
     """An error as a value that two kernels or faces can agree on."""
     if isinstance(error, OSError):
-        return type(error).__name__, error.errno, error.filename, str(error)
+        return (type(error).__name__, error.errno, error.filename, str(error),
+                error.filename2)
     return type(error).__name__, str(error)
 
 

@@ -10,8 +10,10 @@
 #define _GNU_SOURCE
 #endif
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>

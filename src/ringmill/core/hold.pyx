@@ -25,6 +25,15 @@ cdef Views hold_views(Op op, object buffers, bint writable):
     return op.views
 
 
+cdef int hold_also(Op op, object more) except -1:
+    """One thing more that lives as long as the op."""
+    if op.keep is None:
+        op.keep = more
+    elif more is not None:
+        op.keep = (op.keep, more)
+    return 0
+
+
 cdef rm_aux *hold_aux(Op op) except NULL:
     """A zeroed block for what the op points to, until its result is taken."""
     op.aux = aux_take(op.driver)

@@ -26,6 +26,7 @@ cdef enum ProgramState:
 # How `res` becomes a Python value: the cases of the single switch in op_result().
 cdef enum Result:
     R_NOTHING
+    R_GONE      # nothing, and ENOENT is as good
     R_COUNT
     R_DATA
     R_FD
@@ -62,6 +63,9 @@ cdef class Op:
     cdef uint8_t kernel, program, kind, opcode, cancels_missed
     cdef Views views               # several buffers, held until the last CQE
     cdef bint holds_view, cancel_asked, neutral, shielded
+
+cdef class Names:                  # op.error of an op on two paths: both, as they were given
+    cdef object first, second
 
 cdef Op op_new(int kind)
 cdef Op op_new_shielded(int kind)

@@ -16,7 +16,7 @@ from posix.unistd cimport close as posix_close
 from ringmill.core.driver cimport (
     SLOT_NONE, Driver, Handler, Waiter, aux_give, check_thread, here, slots_grow,
 )
-from ringmill.core.errno cimport EAGAIN, ECANCELED
+from ringmill.core.errno cimport EAGAIN, ECANCELED, ENOENT
 from ringmill.core.results cimport (
     accepted, data_taken, events_asked, message_of, message_undo, socket_from, stat_of, waitid_of,
 )
@@ -177,7 +177,7 @@ cdef object op_take(Op op):
         return op_take_data(op, res)
     if kind == R_VALUE:
         return op_take_value(op)
-    if kind == R_NOTHING:
+    if kind == R_NOTHING or kind == R_GONE:
         return None
     return op_take_rare(op, kind, res)
 
@@ -229,14 +229,19 @@ cdef object op_take_rare(Op op, int kind, int res):
 
 
 cdef object op_take_error(Op op):
-    """What went wrong, raised; that a futex holds another value is an answer."""
+    """What went wrong, raised; but some errors are an answer to what was asked."""
     drop_aux(op)
-    cdef object name = op.error  # the path or address, as it was given
+    cdef object name = op.error  # the path or address, as it was given; or two Names
     op.error = None
     if op.res == -ECANCELED:
         raise Cancelled
     if op.kind == R_WOKEN and op.res == -EAGAIN:
         return False
+    if op.kind == R_GONE and op.res == -ENOENT:
+        return None
+    if type(name) is Names:
+        raise OSError(-op.res, os.strerror(-op.res), (<Names>name).first, None,
+                      (<Names>name).second)
     if name is not None:
         raise OSError(-op.res, os.strerror(-op.res), name)
     raise OSError(-op.res, os.strerror(-op.res))
@@ -323,6 +328,11 @@ cdef void drop_aux(Op op) noexcept:
     if op.aux != NULL:
         aux_give(op.driver, op.aux)
         op.aux = NULL
+
+
+@cython.final
+cdef class Names:
+    """Two paths of one op."""
 
 
 @cython.final

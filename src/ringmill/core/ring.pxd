@@ -19,6 +19,9 @@ cdef extern from "ring.h" nogil:
         uint32_t open_flags
         uint32_t statx_flags
         uint32_t splice_flags
+        uint32_t rename_flags
+        uint32_t unlink_flags
+        uint32_t hardlink_flags
         uint64_t user_data
         uint16_t buf_group
         int32_t splice_fd_in

@@ -10,7 +10,8 @@ import socket as _socket
 
 __all__ = [
     "nop", "open", "close", "read", "readinto", "readv", "write", "write_all", "writev",
-    "fsync", "stat", "splice", "tee", "poll", "socket", "bind", "listen", "accept",
+    "fsync", "ftruncate", "fallocate", "stat", "splice", "tee", "poll", "mkdir", "unlink",
+    "rmdir", "symlink", "link", "rename", "replace", "socket", "bind", "listen", "accept",
     "connect", "recv", "recv_into", "send", "sendall", "sendmsg", "recvmsg", "shutdown",
     "waitid", "futex_wait", "futex_wake", "accept_each", "recv_each", "read_each",
     "poll_each",
@@ -121,6 +122,27 @@ def fsync(fd, *, bint datasync=False):
     return wait(start_fsync(fd, datasync))
 
 
+def ftruncate(fd, length):
+    """Cut the file to `length` bytes, or extend it with zeros. See ftruncate(2).
+
+    >>> ftruncate(scratch, 100)
+    """
+    return wait(start_ftruncate(fd, length))
+
+
+def fallocate(fd, offset, length, *, bint keep_size=False, bint punch_hole=False, bint zero_range=False, bint collapse_range=False, bint insert_range=False):
+    """Give a file room on disk for the bytes from `offset` on, as os.posix_fallocate does.
+
+    keep_size: not even when it is beyond the end does the file's size change. punch_hole,
+    zero_range: instead, make the range zeros, giving its blocks back or not. collapse_range,
+    insert_range: take the range out, or put a hole there; what follows moves. OSError
+    (EOPNOTSUPP) where the file system cannot. See fallocate(2).
+
+    >>> fallocate(scratch, 0, 4096)
+    """
+    return wait(start_fallocate(fd, offset, length, keep_size, punch_hole, zero_range, collapse_range, insert_range))
+
+
 def stat(path, *, dir_fd=None, bint follow_symlinks=True):
     """What os.stat gives, nanoseconds included, for a path or an open file. See statx(2).
 
@@ -161,6 +183,77 @@ def poll(fd, mask):
     True
     """
     return wait(start_poll(fd, unsigned_of(mask)))
+
+
+def mkdir(path, mode=511, *, dir_fd=None):
+    """Make a folder; FileExistsError when there is something of that name. See mkdirat(2).
+
+    mode: permission bits, less the umask. For the folders above it, too: makedirs.
+
+    >>> mkdir(folder / "new")
+    >>> rmdir(folder / "new")
+    """
+    return wait(start_mkdir(path, unsigned_of(mode), dir_fd))
+
+
+def unlink(path, *, dir_fd=None, bint missing_ok=False):
+    """Remove a name; the file goes with its last one. See unlinkat(2).
+
+    missing_ok: no FileNotFoundError when there is no such name.
+
+    >>> unlink(folder / "hello")
+    """
+    return wait(start_unlink(path, dir_fd, missing_ok))
+
+
+def rmdir(path, *, dir_fd=None):
+    """Remove an empty folder. See unlinkat(2).
+
+    >>> mkdir(folder / "new")
+    >>> rmdir(folder / "new")
+    """
+    return wait(start_rmdir(path, dir_fd))
+
+
+def symlink(src, dst, *, dir_fd=None):
+    """Make `dst` a symbolic link to `src`, which need not exist. See symlinkat(2).
+
+    dir_fd: where a relative `dst` is made; `src` is stored as it is.
+
+    >>> symlink("hello", folder / "soft link")
+    """
+    return wait(start_symlink(src, dst, dir_fd))
+
+
+def link(src, dst, *, src_dir_fd=None, dst_dir_fd=None, bint follow_symlinks=True):
+    """Make `dst` one more name of the file `src`. See linkat(2).
+
+    src: a path, or the descriptor of an open file: one that was opened with os.O_TMPFILE gets
+    its first name, all at once (by way of /proc). follow_symlinks: when `src` is a symbolic link,
+    the file it points to, not the link.
+
+    >>> link(folder / "hello", folder / "hard link")
+    """
+    return wait(start_link(src, dst, src_dir_fd, dst_dir_fd, follow_symlinks))
+
+
+def rename(src, dst, *, src_dir_fd=None, dst_dir_fd=None, bint noreplace=False, bint exchange=False):
+    """Give the file `src` the name `dst`, at one stroke: who looks sees the old or the new.
+
+    A file that has the name `dst` is replaced. noreplace: FileExistsError instead. exchange: the
+    two exchange their names; both must exist. See renameat2(2).
+
+    >>> rename(folder / "hello", folder / "goodbye", noreplace=True)
+    """
+    return wait(start_rename(src, dst, src_dir_fd, dst_dir_fd, noreplace, exchange))
+
+
+def replace(src, dst, *, src_dir_fd=None, dst_dir_fd=None):
+    """What rename does, by the name that says so.
+
+    >>> replace(folder / "hello", folder / "goodbye")
+    """
+    return wait(start_replace(src, dst, src_dir_fd, dst_dir_fd))
 
 
 def socket(family=_socket.AF_INET, type=_socket.SOCK_STREAM, proto=0):

@@ -8,7 +8,7 @@ from libc.stdint cimport uint64_t
 from ringmill.core.address cimport address_pack
 from ringmill.core.aux cimport sockaddr_storage
 from ringmill.core.each cimport Each, each_new, shots_new
-from ringmill.core.hold cimport hold_aux, hold_view, hold_views
+from ringmill.core.hold cimport *
 from ringmill.core.op cimport *
 from ringmill.core.rest cimport rest_begin, rest_new
 from ringmill.core.ring cimport (
@@ -27,10 +27,14 @@ cdef extern from "ring.h":
         IORING_OP_BIND
         IORING_OP_CLOSE
         IORING_OP_CONNECT
+        IORING_OP_FALLOCATE
         IORING_OP_FSYNC
+        IORING_OP_FTRUNCATE
         IORING_OP_FUTEX_WAIT
         IORING_OP_FUTEX_WAKE
+        IORING_OP_LINKAT
         IORING_OP_LISTEN
+        IORING_OP_MKDIRAT
         IORING_OP_NOP
         IORING_OP_OPENAT
         IORING_OP_POLL_ADD
@@ -39,20 +43,24 @@ cdef extern from "ring.h":
         IORING_OP_READ_MULTISHOT
         IORING_OP_RECV
         IORING_OP_RECVMSG
+        IORING_OP_RENAMEAT
         IORING_OP_SEND
         IORING_OP_SENDMSG
         IORING_OP_SHUTDOWN
         IORING_OP_SOCKET
         IORING_OP_SPLICE
         IORING_OP_STATX
+        IORING_OP_SYMLINKAT
         IORING_OP_TEE
+        IORING_OP_UNLINKAT
         IORING_OP_WAITID
         IORING_OP_WRITE
         IORING_OP_WRITEV
 
 __all__ = [
     "nop", "open", "close", "read", "readinto", "readv", "write", "write_all", "writev",
-    "fsync", "stat", "splice", "tee", "poll", "socket", "bind", "listen", "accept",
+    "fsync", "ftruncate", "fallocate", "stat", "splice", "tee", "poll", "mkdir", "unlink",
+    "rmdir", "symlink", "link", "rename", "replace", "socket", "bind", "listen", "accept",
     "connect", "recv", "recv_into", "send", "sendall", "sendmsg", "recvmsg", "shutdown",
     "waitid", "futex_wait", "futex_wake", "accept_each", "recv_each", "read_each",
     "poll_each",
@@ -79,6 +87,7 @@ cdef Op start_open(object path, unsigned flags, unsigned mode, object dir_fd):
     op.keep = path_bytes
     op.error = path
     cdef int dir_fd_number = dir_fd_of(dir_fd)
+    op.target = dir_fd
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_OPENAT, dir_fd_number)
     sqe.addr = <uint64_t><size_t><char *>path_bytes
     sqe.open_flags = flags | O_CLOEXEC
@@ -280,6 +289,59 @@ def fsync(fd, *, bint datasync=False):
     return start_fsync(fd, datasync)
 
 
+cdef Op start_ftruncate(object fd, object length):
+    cdef Op op = op_new(R_NOTHING)
+    cdef int fd_number = fd_of(fd)
+    op.target = fd
+    cdef uint64_t length_bytes = position_of(length)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_FTRUNCATE, fd_number)
+    sqe.off = length_bytes
+    return op
+
+
+def ftruncate(fd, length):
+    """Cut the file to `length` bytes, or extend it with zeros. See ftruncate(2).
+
+    >>> ftruncate(scratch, 100)
+    """
+    return start_ftruncate(fd, length)
+
+
+cdef Op start_fallocate(object fd, object offset, object length, bint keep_size, bint punch_hole, bint zero_range, bint collapse_range, bint insert_range):
+    cdef Op op = op_new(R_NOTHING)
+    cdef int fd_number = fd_of(fd)
+    op.target = fd
+    cdef uint64_t offset_bytes = position_of(offset)
+    cdef uint64_t length_bytes = position_of(length)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_FALLOCATE, fd_number)
+    sqe.off = offset_bytes
+    sqe.addr = length_bytes
+    if keep_size:
+        sqe.len |= FALLOC_FL_KEEP_SIZE
+    if punch_hole:
+        sqe.len |= FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+    if zero_range:
+        sqe.len |= FALLOC_FL_ZERO_RANGE
+    if collapse_range:
+        sqe.len |= FALLOC_FL_COLLAPSE_RANGE
+    if insert_range:
+        sqe.len |= FALLOC_FL_INSERT_RANGE
+    return op
+
+
+def fallocate(fd, offset, length, *, bint keep_size=False, bint punch_hole=False, bint zero_range=False, bint collapse_range=False, bint insert_range=False):
+    """Give a file room on disk for the bytes from `offset` on, as os.posix_fallocate does.
+
+    keep_size: not even when it is beyond the end does the file's size change. punch_hole,
+    zero_range: instead, make the range zeros, giving its blocks back or not. collapse_range,
+    insert_range: take the range out, or put a hole there; what follows moves. OSError
+    (EOPNOTSUPP) where the file system cannot. See fallocate(2).
+
+    >>> fallocate(scratch, 0, 4096)
+    """
+    return start_fallocate(fd, offset, length, keep_size, punch_hole, zero_range, collapse_range, insert_range)
+
+
 cdef Op start_stat(object path, object dir_fd, bint follow_symlinks):
     cdef bint by_fd = isinstance(path, int)
     dir_fd = path if by_fd else dir_fd
@@ -288,6 +350,7 @@ cdef Op start_stat(object path, object dir_fd, bint follow_symlinks):
     op.keep = path_bytes
     op.error = path
     cdef int dir_fd_number = dir_fd_of(dir_fd)
+    op.target = dir_fd
     hold_aux(op)
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_STATX, dir_fd_number)
     sqe.addr = <uint64_t><size_t><char *>path_bytes
@@ -380,6 +443,197 @@ def poll(fd, mask):
     True
     """
     return start_poll(fd, unsigned_of(mask))
+
+
+cdef Op start_mkdir(object path, unsigned mode, object dir_fd):
+    cdef Op op = op_new(R_NOTHING)
+    cdef bytes path_bytes = path_of(path)
+    op.keep = path_bytes
+    op.error = path
+    cdef int dir_fd_number = dir_fd_of(dir_fd)
+    op.target = dir_fd
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_MKDIRAT, dir_fd_number)
+    sqe.addr = <uint64_t><size_t><char *>path_bytes
+    sqe.len = mode
+    return op
+
+
+def mkdir(path, mode=511, *, dir_fd=None):
+    """Make a folder; FileExistsError when there is something of that name. See mkdirat(2).
+
+    mode: permission bits, less the umask. For the folders above it, too: makedirs.
+
+    >>> mkdir(folder / "new")
+    >>> rmdir(folder / "new")
+    """
+    return start_mkdir(path, unsigned_of(mode), dir_fd)
+
+
+cdef Op start_unlink(object path, object dir_fd, bint missing_ok):
+    cdef Op op = op_new(R_NOTHING)
+    cdef bytes path_bytes = path_of(path)
+    op.keep = path_bytes
+    op.error = path
+    cdef int dir_fd_number = dir_fd_of(dir_fd)
+    op.target = dir_fd
+    if missing_ok:
+        op.kind = R_GONE
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_UNLINKAT, dir_fd_number)
+    sqe.addr = <uint64_t><size_t><char *>path_bytes
+    return op
+
+
+def unlink(path, *, dir_fd=None, bint missing_ok=False):
+    """Remove a name; the file goes with its last one. See unlinkat(2).
+
+    missing_ok: no FileNotFoundError when there is no such name.
+
+    >>> unlink(folder / "hello")
+    """
+    return start_unlink(path, dir_fd, missing_ok)
+
+
+cdef Op start_rmdir(object path, object dir_fd):
+    cdef Op op = op_new(R_NOTHING)
+    cdef bytes path_bytes = path_of(path)
+    op.keep = path_bytes
+    op.error = path
+    cdef int dir_fd_number = dir_fd_of(dir_fd)
+    op.target = dir_fd
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_UNLINKAT, dir_fd_number)
+    sqe.addr = <uint64_t><size_t><char *>path_bytes
+    sqe.unlink_flags = AT_REMOVEDIR
+    return op
+
+
+def rmdir(path, *, dir_fd=None):
+    """Remove an empty folder. See unlinkat(2).
+
+    >>> mkdir(folder / "new")
+    >>> rmdir(folder / "new")
+    """
+    return start_rmdir(path, dir_fd)
+
+
+cdef Op start_symlink(object src, object dst, object dir_fd):
+    cdef Op op = op_new(R_NOTHING)
+    cdef bytes src_bytes = path_of(src)
+    hold_also(op, src_bytes)
+    name_also(op, src)
+    cdef bytes dst_bytes = path_of(dst)
+    hold_also(op, dst_bytes)
+    name_also(op, dst)
+    cdef int dir_fd_number = dir_fd_of(dir_fd)
+    op.target = dir_fd
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SYMLINKAT, dir_fd_number)
+    sqe.addr = <uint64_t><size_t><char *>src_bytes
+    sqe.addr2 = <uint64_t><size_t><char *>dst_bytes
+    return op
+
+
+def symlink(src, dst, *, dir_fd=None):
+    """Make `dst` a symbolic link to `src`, which need not exist. See symlinkat(2).
+
+    dir_fd: where a relative `dst` is made; `src` is stored as it is.
+
+    >>> symlink("hello", folder / "soft link")
+    """
+    return start_symlink(src, dst, dir_fd)
+
+
+cdef Op start_link(object src, object dst, object src_dir_fd, object dst_dir_fd, bint follow_symlinks):
+    follow_symlinks = follow_symlinks or isinstance(src, int)
+    cdef Op op = op_new(R_NOTHING)
+    cdef bytes src_bytes = link_source(src, src_dir_fd)
+    hold_also(op, src_bytes)
+    name_also(op, src)
+    cdef bytes dst_bytes = path_of(dst)
+    hold_also(op, dst_bytes)
+    name_also(op, dst)
+    cdef int src_dir_fd_number = dir_fd_of(src_dir_fd)
+    op.target = src_dir_fd
+    cdef int dst_dir_fd_number = dir_fd_of(dst_dir_fd)
+    hold_also(op, dst_dir_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_LINKAT, src_dir_fd_number)
+    sqe.addr = <uint64_t><size_t><char *>src_bytes
+    sqe.addr2 = <uint64_t><size_t><char *>dst_bytes
+    sqe.len = <unsigned>dst_dir_fd_number
+    if follow_symlinks:
+        sqe.hardlink_flags |= AT_SYMLINK_FOLLOW
+    return op
+
+
+def link(src, dst, *, src_dir_fd=None, dst_dir_fd=None, bint follow_symlinks=True):
+    """Make `dst` one more name of the file `src`. See linkat(2).
+
+    src: a path, or the descriptor of an open file: one that was opened with os.O_TMPFILE gets
+    its first name, all at once (by way of /proc). follow_symlinks: when `src` is a symbolic link,
+    the file it points to, not the link.
+
+    >>> link(folder / "hello", folder / "hard link")
+    """
+    return start_link(src, dst, src_dir_fd, dst_dir_fd, follow_symlinks)
+
+
+cdef Op start_rename(object src, object dst, object src_dir_fd, object dst_dir_fd, bint noreplace, bint exchange):
+    cdef Op op = op_new(R_NOTHING)
+    cdef bytes src_bytes = path_of(src)
+    hold_also(op, src_bytes)
+    name_also(op, src)
+    cdef bytes dst_bytes = path_of(dst)
+    hold_also(op, dst_bytes)
+    name_also(op, dst)
+    cdef int src_dir_fd_number = dir_fd_of(src_dir_fd)
+    op.target = src_dir_fd
+    cdef int dst_dir_fd_number = dir_fd_of(dst_dir_fd)
+    hold_also(op, dst_dir_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_RENAMEAT, src_dir_fd_number)
+    sqe.addr = <uint64_t><size_t><char *>src_bytes
+    sqe.addr2 = <uint64_t><size_t><char *>dst_bytes
+    sqe.len = <unsigned>dst_dir_fd_number
+    if noreplace:
+        sqe.rename_flags |= RENAME_NOREPLACE
+    if exchange:
+        sqe.rename_flags |= RENAME_EXCHANGE
+    return op
+
+
+def rename(src, dst, *, src_dir_fd=None, dst_dir_fd=None, bint noreplace=False, bint exchange=False):
+    """Give the file `src` the name `dst`, at one stroke: who looks sees the old or the new.
+
+    A file that has the name `dst` is replaced. noreplace: FileExistsError instead. exchange: the
+    two exchange their names; both must exist. See renameat2(2).
+
+    >>> rename(folder / "hello", folder / "goodbye", noreplace=True)
+    """
+    return start_rename(src, dst, src_dir_fd, dst_dir_fd, noreplace, exchange)
+
+
+cdef Op start_replace(object src, object dst, object src_dir_fd, object dst_dir_fd):
+    cdef Op op = op_new(R_NOTHING)
+    cdef bytes src_bytes = path_of(src)
+    hold_also(op, src_bytes)
+    name_also(op, src)
+    cdef bytes dst_bytes = path_of(dst)
+    hold_also(op, dst_bytes)
+    name_also(op, dst)
+    cdef int src_dir_fd_number = dir_fd_of(src_dir_fd)
+    op.target = src_dir_fd
+    cdef int dst_dir_fd_number = dir_fd_of(dst_dir_fd)
+    hold_also(op, dst_dir_fd)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_RENAMEAT, src_dir_fd_number)
+    sqe.addr = <uint64_t><size_t><char *>src_bytes
+    sqe.addr2 = <uint64_t><size_t><char *>dst_bytes
+    sqe.len = <unsigned>dst_dir_fd_number
+    return op
+
+
+def replace(src, dst, *, src_dir_fd=None, dst_dir_fd=None):
+    """What rename does, by the name that says so.
+
+    >>> replace(folder / "hello", folder / "goodbye")
+    """
+    return start_replace(src, dst, src_dir_fd, dst_dir_fd)
 
 
 cdef Op start_socket(int family, unsigned type, int proto):

@@ -4,11 +4,20 @@ cdef extern from "aux.h":
     enum:
         AT_EMPTY_PATH
         AT_FDCWD
+        AT_REMOVEDIR
+        AT_SYMLINK_FOLLOW
         AT_SYMLINK_NOFOLLOW
+        FALLOC_FL_COLLAPSE_RANGE
+        FALLOC_FL_INSERT_RANGE
+        FALLOC_FL_KEEP_SIZE
+        FALLOC_FL_PUNCH_HOLE
+        FALLOC_FL_ZERO_RANGE
         MSG_CMSG_CLOEXEC
         MSG_NOSIGNAL
         MSG_WAITALL
         O_CLOEXEC
+        RENAME_EXCHANGE
+        RENAME_NOREPLACE
         SOCK_CLOEXEC
         STATX_BASIC_STATS
 

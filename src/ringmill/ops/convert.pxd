@@ -8,6 +8,9 @@ cdef int fd_to_close(object fd) except -1
 cdef int let_go(object fd) noexcept
 cdef int dir_fd_of(object dir_fd) except? -1
 cdef bytes path_of(object path)
+cdef bytes link_source(object src, object dir_fd)
+cdef int name_also(Op op, object path) except -1
+cdef uint64_t position_of(object position) except? 0
 cdef uint64_t offset_of(object offset) except? 0
 cdef unsigned unsigned_of(object n) except? 0
 cdef int int_of(object n) except? -1

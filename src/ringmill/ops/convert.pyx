@@ -7,6 +7,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.long cimport PyLong_CheckExact
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
+from posix.fcntl cimport F_GETFD, fcntl
 
 from ringmill.core.address cimport address_pack
 from ringmill.core.aux cimport (
@@ -15,7 +16,7 @@ from ringmill.core.aux cimport (
 )
 from ringmill.core.errno cimport EBADF, EMSGSIZE
 from ringmill.core.hold cimport hold_aux, hold_view
-from ringmill.core.op cimport Op
+from ringmill.core.op cimport Names, Op
 from ringmill.core.rest cimport IO_MAX
 from ringmill.ops.constants cimport AT_FDCWD
 
@@ -79,6 +80,42 @@ cdef bytes path_of(object path):
     if b"\0" in name:
         raise ValueError("embedded null byte")
     return name
+
+
+cdef bytes link_source(object src, object dir_fd):
+    """What linkat() is to link: a path, or the name under which /proc has an open file.
+
+    AT_EMPTY_PATH would do without /proc, but before Linux 6.10 only with CAP_DAC_READ_SEARCH.
+    """
+    cdef int fd
+    if not isinstance(src, int):
+        return path_of(src)
+    if dir_fd is not None:
+        raise ValueError("src is a descriptor: src_dir_fd has nothing to say")
+    fd = fd_of(src)
+    if fcntl(fd, F_GETFD) < 0:  # /proc would say that there is no such file
+        raise OSError(EBADF, os.strerror(EBADF), src)
+    return b"/proc/self/fd/%d" % fd
+
+
+cdef int name_also(Op op, object path) except -1:
+    """An error of this op tells of `path`, too."""
+    cdef Names both
+    if op.error is None:
+        op.error = path
+        return 0
+    both = Names.__new__(Names)
+    both.first = op.error
+    both.second = path
+    op.error = both
+    return 0
+
+
+cdef uint64_t position_of(object position) except? 0:
+    cdef int64_t at = PyNumber_Index(position)
+    if at < 0:
+        raise ValueError(f"a position or length is 0 or more bytes, not {position}")
+    return <uint64_t>at
 
 
 cdef uint64_t offset_of(object offset) except? 0:

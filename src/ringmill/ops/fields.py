@@ -52,10 +52,16 @@ SpliceFd = Kind(
     fill=("sqe.splice_fd_in = {0}_number",),
     soft=("int {0} = sqe->splice_fd_in;",),
 )
-DirFd = Kind(
-    "int | None", "object",
-    check=("cdef int {0}_number = dir_fd_of({0})",), fd="{0}_number",
+DirFd = Kind(  # where a relative path is looked up; kept like Fd
+    "FileDescriptorLike | None", "object",
+    check=("cdef int {0}_number = dir_fd_of({0})", "op.target = {0}"), fd="{0}_number",
     soft=("int {0} = sqe->fd;",),
+)
+TargetDirFd = Kind(  # the same for the second of two paths
+    "FileDescriptorLike | None", "object",
+    check=("cdef int {0}_number = dir_fd_of({0})", "hold_also(op, {0})"),
+    fill=("sqe.len = <unsigned>{0}_number",),
+    soft=("int {0} = (int)sqe->len;",),
 )
 
 # ── paths and addresses ─────────────────────────────────────────────────────────────────────
@@ -77,6 +83,21 @@ PathOrFd = Kind(
     fill=("sqe.addr = <uint64_t><size_t><char *>{0}_bytes",),
     soft=("const char *{0} = rm_pointer(sqe->addr);",),
 )
+def _one_of_two(field: str, stub: str = "StrOrBytesPath",
+                made: str = "path_of({0})") -> Kind:
+    """One of two paths; an error names both."""
+    return Kind(
+        stub, "object",
+        check=(f"cdef bytes {{0}}_bytes = {made}", "hold_also(op, {0}_bytes)",
+               "name_also(op, {0})"),
+        fill=(f"sqe.{field} = <uint64_t><size_t><char *>{{0}}_bytes",),
+        soft=(f"const char *{{0}} = rm_pointer(sqe->{field});",),
+    )
+
+
+SourcePath = _one_of_two("addr")
+TargetPath = _one_of_two("addr2")
+LinkSource = _one_of_two("addr", "FileDescriptorOrPath", "link_source({0}, src_dir_fd)")
 Address = Kind(
     "Address", "object",
     check=(
@@ -174,6 +195,16 @@ def Number(field: str, c_type: str = "unsigned", also: str = "") -> Kind:
     )
 
 
+def Position(field: str) -> Kind:
+    """A position or length in bytes, 0 to 2**63 - 1."""
+    return Kind(
+        "int", "object",
+        check=("cdef uint64_t {0}_bytes = position_of({0})",),
+        fill=(f"sqe.{field} = {{0}}_bytes",),
+        soft=(f"uint64_t {{0}} = sqe->{field};",),
+    )
+
+
 HowMany = Kind(  # a count that the kernel keeps as an int: more than that is everybody
     "int", "unsigned",
     fill=("sqe.addr2 = {0} if {0} < 0x7FFFFFFF else 0x7FFFFFFF",),
@@ -206,6 +237,8 @@ def Bit(field: str, constant: str, *, unless: bool = False) -> Kind:
         soft=(f"bool {{0}} = {negated}(sqe->{field} & {constant});",),
     )
 
+
+MissingOk = Kind("bool", "bint", check=("if {0}:", "    op.kind = R_GONE"))
 
 # ── outcomes ────────────────────────────────────────────────────────────────────────────────
 

@@ -21,7 +21,7 @@ from libc.stdint cimport uint64_t
 from ringmill.core.address cimport address_pack
 from ringmill.core.aux cimport sockaddr_storage
 from ringmill.core.each cimport Each, each_new, shots_new
-from ringmill.core.hold cimport hold_aux, hold_view, hold_views
+from ringmill.core.hold cimport *
 from ringmill.core.op cimport *
 from ringmill.core.rest cimport rest_begin, rest_new
 from ringmill.core.ring cimport (

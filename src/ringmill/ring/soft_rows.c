@@ -65,6 +65,21 @@ static int run_fsync(const struct io_uring_sqe *sqe, bool nowait) {
     return rm_result(datasync ? fdatasync(fd) : fsync(fd));
 }
 
+static int run_ftruncate(const struct io_uring_sqe *sqe, bool nowait) {
+    int fd = sqe->fd;
+    uint64_t length = sqe->off;
+    (void)nowait;
+    return rm_result(ftruncate(fd, (off_t)length));
+}
+
+static int run_fallocate(const struct io_uring_sqe *sqe, bool nowait) {
+    int fd = sqe->fd;
+    uint64_t offset = sqe->off;
+    uint64_t length = sqe->addr;
+    (void)nowait;
+    return rm_result(fallocate(fd, (int)sqe->len, (off_t)offset, (off_t)length));
+}
+
 static int run_stat(const struct io_uring_sqe *sqe, bool nowait) {
     const char *path = rm_pointer(sqe->addr);
     int dir_fd = sqe->fd;
@@ -91,6 +106,47 @@ static int run_tee(const struct io_uring_sqe *sqe, bool nowait) {
     unsigned n = (unsigned)sqe->len;
     unsigned flags = (unsigned)sqe->splice_flags;
     return rm_do_tee(source, target, n, flags, nowait);
+}
+
+static int run_mkdir(const struct io_uring_sqe *sqe, bool nowait) {
+    const char *path = rm_pointer(sqe->addr);
+    unsigned mode = (unsigned)sqe->len;
+    int dir_fd = sqe->fd;
+    (void)nowait;
+    return rm_result(mkdirat(dir_fd, path, (mode_t)mode));
+}
+
+static int run_unlink(const struct io_uring_sqe *sqe, bool nowait) {
+    const char *path = rm_pointer(sqe->addr);
+    int dir_fd = sqe->fd;
+    (void)nowait;
+    return rm_result(unlinkat(dir_fd, path, (int)sqe->unlink_flags));
+}
+
+static int run_symlink(const struct io_uring_sqe *sqe, bool nowait) {
+    const char *src = rm_pointer(sqe->addr);
+    const char *dst = rm_pointer(sqe->addr2);
+    int dir_fd = sqe->fd;
+    (void)nowait;
+    return rm_result(symlinkat(src, dir_fd, dst));
+}
+
+static int run_link(const struct io_uring_sqe *sqe, bool nowait) {
+    const char *src = rm_pointer(sqe->addr);
+    const char *dst = rm_pointer(sqe->addr2);
+    int src_dir_fd = sqe->fd;
+    int dst_dir_fd = (int)sqe->len;
+    (void)nowait;
+    return rm_result(linkat(src_dir_fd, src, dst_dir_fd, dst, (int)sqe->hardlink_flags));
+}
+
+static int run_rename(const struct io_uring_sqe *sqe, bool nowait) {
+    const char *src = rm_pointer(sqe->addr);
+    const char *dst = rm_pointer(sqe->addr2);
+    int src_dir_fd = sqe->fd;
+    int dst_dir_fd = (int)sqe->len;
+    (void)nowait;
+    return rm_result(syscall(SYS_renameat2, src_dir_fd, src, dst_dir_fd, dst, sqe->rename_flags));
 }
 
 static int run_socket(const struct io_uring_sqe *sqe, bool nowait) {
@@ -202,9 +258,16 @@ const struct rm_soft_row rm_soft_rows[RM_OPCODES] = {
     [IORING_OP_WRITE] = {RM_WHEN_WRITABLE, run_write},
     [IORING_OP_WRITEV] = {RM_WHEN_WRITABLE, run_writev},
     [IORING_OP_FSYNC] = {RM_IN_WORKER, run_fsync},
+    [IORING_OP_FTRUNCATE] = {RM_IN_WORKER, run_ftruncate},
+    [IORING_OP_FALLOCATE] = {RM_IN_WORKER, run_fallocate},
     [IORING_OP_STATX] = {RM_IN_WORKER, run_stat},
     [IORING_OP_SPLICE] = {RM_IN_OWN_WORKER, run_splice},
     [IORING_OP_TEE] = {RM_IN_OWN_WORKER, run_tee},
+    [IORING_OP_MKDIRAT] = {RM_IN_WORKER, run_mkdir},
+    [IORING_OP_UNLINKAT] = {RM_IN_WORKER, run_unlink},
+    [IORING_OP_SYMLINKAT] = {RM_IN_WORKER, run_symlink},
+    [IORING_OP_LINKAT] = {RM_IN_WORKER, run_link},
+    [IORING_OP_RENAMEAT] = {RM_IN_WORKER, run_rename},
     [IORING_OP_SOCKET] = {RM_AT_ONCE, run_socket},
     [IORING_OP_BIND] = {RM_AT_ONCE, run_bind},
     [IORING_OP_LISTEN] = {RM_AT_ONCE, run_listen},

@@ -92,6 +92,23 @@ def fsync_fails(lab: Lab) -> Failure:
     return Failure({"fd": lab.pipe_in}, errno.EINVAL)
 
 
+def ftruncate_works(lab: Lab) -> Scene:
+    return Scene({"fd": lab.scratch, "length": 5}, (None, 5),
+                 lambda result: (result, os.fstat(lab.scratch).st_size))
+
+
+def fallocate_works(lab: Lab) -> Scene:
+    def seen(result: None) -> tuple[None, int, bool]:
+        found = os.fstat(lab.scratch)
+        return result, found.st_size, found.st_blocks * 512 >= 100
+
+    return Scene({"fd": lab.scratch, "offset": 0, "length": 100}, (None, 100, True), seen)
+
+
+def fallocate_fails(lab: Lab) -> Failure:
+    return Failure({"fd": lab.scratch, "offset": 0, "length": 0}, errno.EINVAL)
+
+
 def stat_works(lab: Lab) -> Scene:
     path = lab.folder / "hello"
     return Scene({"path": path}, same_stat(os.stat(path)), same_stat)
@@ -161,6 +178,9 @@ SPECIMENS: dict[str, Specimen] = {
     "write_all": all_of(writes("data", lambda: bytearray(b"some bytes"), 10)),
     "writev": writes("buffers", lambda: [bytearray(b"some "), bytearray(b"bytes")], 10),
     "fsync": Specimen(lambda lab: Scene({"fd": lab.scratch}), NEVER_WAITS, fsync_fails),
+    "ftruncate": Specimen(ftruncate_works, NEVER_WAITS,
+                          lambda lab: Failure({"fd": lab.hello, "length": 5}, errno.EINVAL)),
+    "fallocate": Specimen(fallocate_works, NEVER_WAITS, fallocate_fails),
     "stat": Specimen(stat_works, NEVER_WAITS, stat_missing),
     "splice": Specimen(splice_works, splice_waits, splice_fails),
     "tee": Specimen(tee_works, tee_waits, tee_fails),

@@ -43,6 +43,7 @@ class Failure:
     arguments: dict[str, Any]
     number: int
     filename: Any = None
+    filename2: Any = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from ringmill.ops.fields import (
     Offset,
     Path,
     PathOrFd,
+    Position,
     SpliceFd,
     Stat,
     Whole,
@@ -130,6 +131,33 @@ def fsync(fd: Fd, *, datasync: Bit("fsync_flags", "IORING_FSYNC_DATASYNC") = Fal
     datasync: leave out metadata that is not needed to read the data back.
 
     >>> fsync(scratch)
+    """
+
+
+@op("FTRUNCATE", soft=in_worker("rm_result(ftruncate(fd, (off_t)length))"))
+def ftruncate(fd: Fd, length: Position("off")) -> Nothing:
+    """Cut the file to `length` bytes, or extend it with zeros. See ftruncate(2).
+
+    >>> ftruncate(scratch, 100)
+    """
+
+
+@op("FALLOCATE", soft=in_worker(
+    "rm_result(fallocate(fd, (int)sqe->len, (off_t)offset, (off_t)length))"))
+def fallocate(fd: Fd, offset: Position("off"), length: Position("addr"), *,
+              keep_size: Bit("len", "FALLOC_FL_KEEP_SIZE") = False,
+              punch_hole: Bit("len", "FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE") = False,
+              zero_range: Bit("len", "FALLOC_FL_ZERO_RANGE") = False,
+              collapse_range: Bit("len", "FALLOC_FL_COLLAPSE_RANGE") = False,
+              insert_range: Bit("len", "FALLOC_FL_INSERT_RANGE") = False) -> Nothing:
+    """Give a file room on disk for the bytes from `offset` on, as os.posix_fallocate does.
+
+    keep_size: not even when it is beyond the end does the file's size change. punch_hole,
+    zero_range: instead, make the range zeros, giving its blocks back or not. collapse_range,
+    insert_range: take the range out, or put a hole there; what follows moves. OSError
+    (EOPNOTSUPP) where the file system cannot. See fallocate(2).
+
+    >>> fallocate(scratch, 0, 4096)
     """
 
 
