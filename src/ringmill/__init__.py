@@ -32,6 +32,11 @@ from ringmill.cluster import Cluster
 from ringmill.sync.event import SharedEvent
 from ringmill.sync.signals import signals
 
+# other programs
+from ringmill.processes.pipes import PipeReader, PipeWriter
+from ringmill.processes.process import Process, open_process
+from ringmill.processes.run import run_process as _run_process
+
 # what can go wrong
 from ringmill.errors import (
     Cancelled, ClosedError, IncompleteRead, RingmillError, WorkerError, WouldBlock,
@@ -44,12 +49,14 @@ __version__ = "0.1.0"
 read_exactly = _composite.call_face(_composite.read_exactly)
 tcp_listen = _composite.call_face(_composite.tcp_listen)
 tcp_connect = _composite.call_face(_composite.tcp_connect)
+run_process = _composite.call_face(_run_process)
 
 __all__ = [
     "Adaptive", "Cancelled", "ClosedError", "Cluster", "Fiber", "Fixed", "IncompleteRead",
-    "Machine", "Op", "Relative", "RingmillError", "SharedEvent", "Task", "WorkerError",
-    "WouldBlock", "WouldExceedBudget", "WrongThread", "aio", "current", "drive", "in_thread",
-    "machine", "park", "probe", "read_exactly", "run", "scope", "signals", "sleep", "spawn",
-    "tcp_connect", "tcp_listen", "timeout", "unpark", "wait", "yield_now",
+    "Machine", "Op", "PipeReader", "PipeWriter", "Process", "Relative", "RingmillError",
+    "SharedEvent", "Task", "WorkerError", "WouldBlock", "WouldExceedBudget", "WrongThread", "aio",
+    "current", "drive", "in_thread", "machine", "open_process", "park", "probe", "read_exactly",
+    "run", "run_process", "scope", "signals", "sleep", "spawn", "tcp_connect", "tcp_listen",
+    "timeout", "unpark", "wait", "yield_now",
 ]
 __all__ += _call.__all__

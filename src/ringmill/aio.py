@@ -14,8 +14,14 @@ from ringmill.face.spawn import (
 from ringmill.face.threads import in_thread_op as in_thread
 from ringmill.ops import aio as _ops
 from ringmill.ops.aio import *  # noqa: F403
+from ringmill.processes.pipes import (
+    AsyncPipeReader as PipeReader, AsyncPipeWriter as PipeWriter,
+)
+from ringmill.processes.process import AsyncProcess as Process, open_process_op as open_process
+from ringmill.processes.run import run_process
 
 __all__ = [
-    "in_thread", "join", "park", "read_exactly", "sleep", "tcp_connect", "tcp_listen", "yield_now",
+    "PipeReader", "PipeWriter", "Process", "in_thread", "join", "open_process", "park",
+    "read_exactly", "run_process", "sleep", "tcp_connect", "tcp_listen", "yield_now",
 ]
 __all__ += _ops.__all__

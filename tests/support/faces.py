@@ -5,7 +5,9 @@ Knows ringmill's public names only. `face` is "fiber" or "aio"; the fixtures in 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 FACES = ("fiber", "aio")
@@ -69,3 +71,50 @@ def drive(face: str, begin: Callable[[], Any]) -> Any:
         return await begin()
 
     return ringmill.run(main())
+
+
+class Play:
+    """A program written once, as `async def`, over the objects of one face.
+
+    `await face(value)` is the value itself in the fiber face; `face.verb` the module's.
+    """
+
+    def __init__(self, name: str) -> None:
+        import ringmill
+
+        self.name = name
+        self.module = ringmill if name == "fiber" else ringmill.aio
+
+    def __getattr__(self, verb: str) -> Any:
+        return getattr(self.module, verb)
+
+    async def __call__(self, value: Any) -> Any:
+        return await value if inspect.isawaitable(value) else value
+
+    @asynccontextmanager
+    async def within(self, block: Any) -> AsyncIterator[Any]:
+        """`with` in the fiber face, `async with` in the other."""
+        if self.name == "fiber":
+            with block as entered:
+                yield entered
+        else:
+            async with block as entered:
+                yield entered
+
+    async def each(self, iterable: Any) -> AsyncIterator[Any]:
+        """`for` in the fiber face, `async for` in the other."""
+        if self.name == "fiber":
+            for item in iterable:
+                yield item
+        else:
+            async for item in iterable:
+                yield item
+
+
+def play(face: str, program: Callable[[Play], Coroutine[Any, Any, Any]]) -> Any:
+    """Run `program`: in the fiber face it is driven by a fiber, whose calls wait by themselves."""
+    import ringmill
+
+    if face == "fiber":
+        return ringmill.run(lambda: ringmill.drive(program(Play(face))))
+    return ringmill.run(program(Play(face)))

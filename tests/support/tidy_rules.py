@@ -25,9 +25,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("core",),
     ("ops",),
     ("face",),
-    ("aio",),
-    ("stream", "sync", "loop", "actor", "tools", "timeout", "trace"),
-    ("cluster",),
+    ("processes", "stream", "sync", "loop", "actor", "tools", "timeout", "trace", "watching"),
+    ("aio", "cluster"),
     ("storage",),
     ("",),
     ("cli", "testing", "__main__"),
@@ -35,7 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 # Where a program spends its time: nothing is printed or logged there.
-HOT_ROOMS = ("ring", "core", "ops", "face", "stream", "sync")
+HOT_ROOMS = ("ring", "core", "ops", "face", "processes", "stream", "sync", "watching")
 # A script one runs by hand, which lives beside what it generates from.
 SCRIPTS = {"src/ringmill/ops/generate.py"}
 

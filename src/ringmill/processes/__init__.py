@@ -1,0 +1,1 @@
+"""Other programs: started, talked to through pipes, waited for and ended."""
