@@ -25,6 +25,7 @@ from ringmill.face.threads import in_thread
 from ringmill.core.op import Op
 from ringmill.face import call as _call
 from ringmill.face import composite as _composite
+from ringmill.face import transfer as _transfer
 from ringmill.face.call import *  # noqa: F403
 
 # between threads, processes and signals
@@ -51,12 +52,19 @@ tcp_listen = _composite.call_face(_composite.tcp_listen)
 tcp_connect = _composite.call_face(_composite.tcp_connect)
 run_process = _composite.call_face(_run_process)
 
+# from one descriptor to another, without a copy on the way where the kernel can
+Progress = _transfer.Progress
+sendfile = _composite.call_face(_transfer.sendfile)
+copy = _composite.call_face(_transfer.copy)
+broadcast = _composite.call_face(_transfer.broadcast)
+
 __all__ = [
     "Adaptive", "Cancelled", "ClosedError", "Cluster", "Fiber", "Fixed", "IncompleteRead",
-    "Machine", "Op", "PipeReader", "PipeWriter", "Process", "Relative", "RingmillError",
-    "SharedEvent", "Task", "WorkerError", "WouldBlock", "WouldExceedBudget", "WrongThread", "aio",
-    "current", "drive", "in_thread", "machine", "open_process", "park", "probe", "read_exactly",
-    "run", "run_process", "scope", "signals", "sleep", "spawn", "tcp_connect", "tcp_listen",
-    "timeout", "unpark", "wait", "yield_now",
+    "Machine", "Op", "PipeReader", "PipeWriter", "Process", "Progress", "Relative",
+    "RingmillError", "SharedEvent", "Task", "WorkerError", "WouldBlock", "WouldExceedBudget",
+    "WrongThread", "aio", "broadcast", "copy", "current", "drive", "in_thread", "machine",
+    "open_process", "park", "probe", "read_exactly", "run", "run_process", "scope", "sendfile",
+    "signals", "sleep", "spawn", "tcp_connect", "tcp_listen", "timeout", "unpark", "wait",
+    "yield_now",
 ]
 __all__ += _call.__all__

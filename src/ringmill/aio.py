@@ -12,6 +12,7 @@ from ringmill.face.spawn import (
     join_op as join, park_op as park, sleep_op as sleep, yield_now_op as yield_now,
 )
 from ringmill.face.threads import in_thread_op as in_thread
+from ringmill.face.transfer import broadcast, copy, sendfile
 from ringmill.ops import aio as _ops
 from ringmill.ops.aio import *  # noqa: F403
 from ringmill.processes.pipes import (
@@ -21,7 +22,8 @@ from ringmill.processes.process import AsyncProcess as Process, open_process_op 
 from ringmill.processes.run import run_process
 
 __all__ = [
-    "PipeReader", "PipeWriter", "Process", "in_thread", "join", "open_process", "park",
-    "read_exactly", "run_process", "sleep", "tcp_connect", "tcp_listen", "yield_now",
+    "PipeReader", "PipeWriter", "Process", "broadcast", "copy", "in_thread", "join",
+    "open_process", "park", "read_exactly", "run_process", "sendfile", "sleep", "tcp_connect",
+    "tcp_listen", "yield_now",
 ]
 __all__ += _ops.__all__

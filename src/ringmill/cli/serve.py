@@ -23,8 +23,9 @@ import click
 
 import ringmill
 from ringmill.errors import RingmillError
+from ringmill.face.transfer import SPLICE_FROM
 
-from .http.body import SPLICE_FROM, Sender
+from .http.body import Sender
 from .http.limits import Limits, connections_for
 from .http.server import Server
 from .http.site import Site
@@ -143,7 +144,6 @@ def run(options: Options, machine: ringmill.Machine) -> None:
         )
         stack.callback(site.close)
         sender = Sender(stall_s=options.limits.stall_s, splice_from=options.splice_from)
-        stack.callback(sender.close)
         if options.stats_file is not None:
             open(options.stats_file, "a").close()  # what it refuses is known before, not after
         listener, url = stack.enter_context(listen(options))

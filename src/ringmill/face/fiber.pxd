@@ -17,6 +17,7 @@ cdef class Fibers:
     cdef object fatal              # the machine cannot go on: raised in the base
     cdef object asyncgens          # asynchronous generators that coroutines have begun
     cdef bint tracks               # … are told to it: a coroutine has run
+    cdef dict kept                 # what others keep on the machine, by type: run.kept()
 
 cdef object wait(Op op)
 cdef EachCall each_call(Each each)

@@ -312,6 +312,7 @@ cdef class Fibers:
 
     def __cinit__(self):
         self.pool = []
+        self.kept = {}
 
     def let_go(self, strands):
         """The machine has ended: drop every greenlet now, not when the collector comes.
@@ -328,6 +329,9 @@ cdef class Fibers:
             self.base = None
         self.parked = self.to_begin = None
         self.asyncgens.end()
+        for each in self.kept.values():
+            each.let_go()
+        self.kept.clear()
 
 
 cdef Fiber fiber_adopt(Machine machine, object greenlet):

@@ -2,7 +2,7 @@
 
 Knows machines and strands; the public class is in machine.py.
 """
-from ringmill.core.machine cimport Machine
+from ringmill.core.machine cimport Machine, machine_here
 from ringmill.core.driver cimport here, here_or_none
 from ringmill.core.strand cimport Strand
 from ringmill.core.turn cimport machine_look
@@ -27,6 +27,16 @@ def machine_of_thread():
 
 def has_machine():
     return here_or_none() is not None
+
+
+def kept(kind):
+    """This machine's own `kind()`, made at first use; its let_go() is called when the machine has
+    ended, in a forked child too."""
+    cdef Fibers fibers = <Fibers>machine_here().face
+    found = fibers.kept.get(kind)
+    if found is None:
+        found = fibers.kept[kind] = kind()
+    return found
 
 
 def check_outermost(machine):

@@ -6,32 +6,19 @@ a pipe. Knows ringmill's calls; knows nothing of HTTP.
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
 import socket
 from dataclasses import dataclass
 
 import ringmill
+from ringmill.face.pipes import Pipe, pipes_here
+from ringmill.face.transfer import CANNOT_SPLICE, COPY_BYTES, SPLICE_FROM
 
-from ..units import KIB
-from .limits import PIPE_BYTES, PIPES_MAX
 from .ranges import Extent
-
-# What one read takes. Above 64 KiB the copy leaves the second-level cache and malloc maps and
-# unmaps each buffer.
-COPY_BYTES = 64 * KIB
-
-# From here up splicing pays: two trips to a kernel worker cost about as much as copying this.
-SPLICE_FROM = 256 * KIB
 
 # A client that needs longer than this for one pipe full keeps a kernel worker waiting; the rest of
 # its reply is read and sent, which keeps only the fiber waiting, and tells a slow client from one
 # that takes nothing.
 SLOW_S = 1.0
-
-# What splice says to a file or socket it cannot handle.
-CANNOT_SPLICE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class Shrunk(Exception):
@@ -54,68 +41,13 @@ class Sent:
     extents_spliced: int = 0  # begun by splicing; how many, not how large
 
 
-@dataclass(slots=True)
-class Pipe:
-    source: int
-    target: int
-    size: int
-
-    def close(self) -> None:
-        os.close(self.source)
-        os.close(self.target)
-
-
-class Pipes:
-    """A few empty pipes, made when first needed and lent to one reply at a time."""
-
-    def __init__(self, most: int = PIPES_MAX) -> None:
-        self.most = most
-        self.made = 0
-        self.idle: list[Pipe] = []
-
-    def take(self) -> Pipe | None:
-        """A pipe, or None when all are lent: then the caller reads and sends."""
-        if self.idle:
-            return self.idle.pop()
-        if self.made >= self.most:
-            return None
-        try:
-            source, target = os.pipe2(os.O_CLOEXEC)
-        except OSError:
-            return None  # out of descriptors: a pipe is a luxury
-        self.made += 1
-        try:
-            size = fcntl.fcntl(target, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        except OSError:  # the user's share of pipe memory is used up
-            size = fcntl.fcntl(target, fcntl.F_GETPIPE_SZ)
-        return Pipe(source, target, size)
-
-    def give(self, pipe: Pipe, *, empty: bool) -> None:
-        """Take a pipe back. One that may hold bytes of this reply must never meet the next."""
-        if empty:
-            self.idle.append(pipe)
-        else:
-            self.made -= 1
-            pipe.close()
-
-    def close(self) -> None:
-        for pipe in self.idle:
-            pipe.close()
-        self.made -= len(self.idle)
-        self.idle.clear()
-
-
 class Sender:
     """Sends what replies are made of. One for the whole server; it counts."""
 
     def __init__(self, *, stall_s: float, splice_from: int = SPLICE_FROM) -> None:
         self.stall_s = stall_s
         self.splice_from = splice_from
-        self.pipes = Pipes()
         self.sent = Sent()
-
-    def close(self) -> None:
-        self.pipes.close()
 
     def send_bytes(
         self, sock: socket.socket, data: bytes, gone: Gone, *, more: bool = False
@@ -131,7 +63,7 @@ class Sender:
 
     def send_extent(self, sock: socket.socket, fd: int, extent: Extent, gone: Gone) -> None:
         """All of an extent, or `Shrunk`."""
-        pipe = self.pipes.take() if extent.size >= self.splice_from else None
+        pipe = pipes_here().take() if extent.size >= self.splice_from else None
         done = 0
         if pipe is not None:
             self.sent.extents_spliced += 1
@@ -180,7 +112,7 @@ class Sender:
             held = held or 1
             raise
         finally:
-            self.pipes.give(pipe, empty=held == 0)
+            pipes_here().give(pipe, empty=held == 0)
         return done
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..units import KIB, MIB
+from ringmill.face.pipes import PIPES_MAX
+
+from ..units import KIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +41,6 @@ class Limits:
     grace_s: float = 10.0
     """After Ctrl-C: how long replies that are being sent may take."""
 
-
-# Pipes that carry file bodies through the kernel, lent to one reply at a time. Each is two
-# descriptors and up to a MiB of kernel memory, and a splice to a socket occupies a kernel worker
-# until the client has taken it: few, and replies that find none are read and sent instead.
-PIPES_MAX = 8
-PIPE_BYTES = 1 * MIB
 
 # Descriptors that are not connections: std*, the listener, the ring, its wake-up pipe, the soft
 # kernel's epoll, eventfd and timerfd, the directory, and whatever Python's own modules hold.
