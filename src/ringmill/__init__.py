@@ -27,6 +27,7 @@ from ringmill.face import call as _call
 from ringmill.face import composite as _composite
 from ringmill.face import transfer as _transfer
 from ringmill.face.call import *  # noqa: F403
+from ringmill.ops.flags import Resolve
 
 # between threads, processes and signals
 from ringmill.cluster import Cluster
@@ -60,7 +61,7 @@ broadcast = _composite.call_face(_transfer.broadcast)
 
 __all__ = [
     "Adaptive", "Cancelled", "ClosedError", "Cluster", "Fiber", "Fixed", "IncompleteRead",
-    "Machine", "Op", "PipeReader", "PipeWriter", "Process", "Progress", "Relative",
+    "Machine", "Op", "PipeReader", "PipeWriter", "Process", "Progress", "Relative", "Resolve",
     "RingmillError", "SharedEvent", "Task", "WorkerError", "WouldBlock", "WouldExceedBudget",
     "WrongThread", "aio", "broadcast", "copy", "current", "drive", "in_thread", "machine",
     "open_process", "park", "probe", "read_exactly", "run", "run_process", "scope", "sendfile",

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import fcntl
 import functools
+import mmap
 import os
 import select
 import signal
@@ -27,7 +28,7 @@ LETTER = b"a letter"
 HIGH_FD = 900
 
 # Names that docstring examples use beyond what a Lab makes.
-MODULES = {"os": os, "select": select, "_socket": socket}
+MODULES = {"mmap": mmap, "os": os, "select": select, "_socket": socket}
 
 
 class Lab(contextlib.ExitStack):
@@ -67,6 +68,13 @@ class Lab(contextlib.ExitStack):
     @functools.cached_property
     def directory(self) -> int:
         return self.opened(self.folder)
+
+    @functools.cached_property
+    def mapped(self) -> mmap.mmap:
+        """Two pages of memory, full."""
+        memory = mmap.mmap(-1, 2 * mmap.PAGESIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        memory[:] = b"x" * len(memory)
+        return self.enter_context(memory)
 
     @functools.cached_property
     def fifo(self) -> Path:

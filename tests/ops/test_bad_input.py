@@ -107,7 +107,7 @@ def refused_by(argument: Argument) -> dict[str, Any]:
     if kind in (fields.IntoMany, fields.FromMany, fields.Parts):
         return PIECES
     if kind in (fields.Path, fields.PathOrFd, fields.SourcePath, fields.TargetPath,
-                fields.LinkSource):
+                fields.LinkSource, fields.Attribute, fields.PathOrFile):
         return PATH
     if kind in (fields.Address, fields.Peer):
         refused = dict(ADDRESS)
@@ -163,8 +163,7 @@ def test_refused_before_anything_is_queued(lab: Lab, machine: Any, face: str, na
 def test_every_argument_is_tried_with_something_bad() -> None:
     """A new kind of argument must be known here, or to test_bad_fd.py and test_held.py."""
     elsewhere = (fields.Fd, fields.ClosingFd, fields.SpliceFd, fields.DirFd, fields.TargetDirFd,
-                 fields.Into,
-                 fields.From)
+                 fields.Into, fields.From, fields.AttributeValue, fields.Memory)
     for name, entry in ENTRIES.items():
         for argument in entry.arguments:
             known = refused_by(argument) or argument.kind in elsewhere

@@ -19,7 +19,7 @@ from ringmill.core.older_kernels import MISSING
 from ringmill.ops.entry import ENTRIES
 from support.tidy_sources import ROOT
 
-OPCODES = sorted({entry.opcode.lower() for entry in ENTRIES.values()})
+OPCODES = sorted({opcode.lower() for entry in ENTRIES.values() for opcode in entry.opcodes})
 
 # Hidden one by one: of each way in which the soft kernel executes, and what the engine itself uses.
 REPRESENTATIVE = ["nop", "read", "writev", "statx", "splice", "accept", "poll_add", "close"]

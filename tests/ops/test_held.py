@@ -25,7 +25,7 @@ from ringmill.ops import fields
 from ringmill.ops.entry import ENTRIES
 
 INTO = (fields.Into, fields.IntoMany, fields.Word)
-FROM = (fields.From, fields.FromMany, fields.Parts)
+FROM = (fields.From, fields.FromMany, fields.Parts, fields.AttributeValue, fields.Memory)
 MANY = (fields.IntoMany, fields.FromMany, fields.Parts)
 
 
@@ -44,7 +44,13 @@ def buffers(name: str, scene: Scene) -> list[bytearray]:
     return given if isinstance(given, list) else [given]
 
 
-def is_held(buffer: bytearray) -> bool:
+def is_held(buffer: bytearray | mmap.mmap) -> bool:
+    if isinstance(buffer, mmap.mmap):
+        try:
+            buffer.resize(len(buffer))
+        except BufferError:
+            return True
+        return False
     try:
         buffer.append(0)
     except BufferError:

@@ -7,6 +7,7 @@ object per op as surely.
 from __future__ import annotations
 
 import gc
+import mmap
 import os
 import select
 import socket
@@ -238,6 +239,14 @@ def renamed(name: str) -> Callable[..., Round]:
     return make
 
 
+def attributes(lab: Lab) -> Round:
+    async def go() -> None:
+        await ringmill.aio.setxattr(lab.hello, "user.colour", b"blue")
+        assert await ringmill.aio.getxattr(lab.folder / "hello", "user.colour") == b"blue"
+
+    return go
+
+
 def plain(begin: Callable[[Any, Lab], Any]) -> Callable[..., Round]:
     return lambda lab: lambda: begin(ringmill.aio, lab)
 
@@ -255,6 +264,11 @@ ROUNDS: dict[str, Callable[..., Round]] = {
     "fsync": plain(lambda do, lab: do.fsync(lab.hello)),
     "ftruncate": plain(lambda do, lab: do.ftruncate(lab.scratch, 100)),
     "fallocate": plain(lambda do, lab: do.fallocate(lab.scratch, 0, 4096)),
+    "sync_file_range": plain(lambda do, lab: do.sync_file_range(lab.scratch)),
+    "fadvise": plain(lambda do, lab: do.fadvise(lab.hello, 0, 5, os.POSIX_FADV_NORMAL)),
+    "madvise": plain(lambda do, lab: do.madvise(lab.mapped, mmap.MADV_NORMAL)),
+    "getxattr": attributes,
+    "setxattr": attributes,
     "mkdir": made_and_removed,
     "rmdir": made_and_removed,
     "link": linked,

@@ -11,6 +11,8 @@
 #endif
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/limits.h>
+#include <linux/openat2.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -35,6 +37,7 @@ struct rm_aux {
         struct rm_net net;
         struct statx stx;
         siginfo_t info;
+        struct open_how how;
     };
 };
 

@@ -69,6 +69,10 @@ cdef extern from "aux.h" nogil:
         int si_pid
         unsigned si_uid
         int si_status
+    struct open_how:
+        uint64_t flags
+        uint64_t mode
+        uint64_t resolve
     struct rm_net:
         sockaddr_storage address
         socklen_t address_len
@@ -79,6 +83,7 @@ cdef extern from "aux.h" nogil:
         rm_net net
         statx stx
         siginfo_t info
+        open_how how
     enum:
         AF_INET
         AF_INET6

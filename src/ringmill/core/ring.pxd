@@ -19,6 +19,11 @@ cdef extern from "ring.h" nogil:
         uint32_t open_flags
         uint32_t statx_flags
         uint32_t splice_flags
+        uint32_t rw_flags
+        uint32_t fadvise_advice
+        uint32_t sync_range_flags
+        uint32_t xattr_flags
+        uint32_t cmd_op
         uint32_t rename_flags
         uint32_t unlink_flags
         uint32_t hardlink_flags

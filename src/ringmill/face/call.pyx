@@ -10,11 +10,11 @@ import socket as _socket
 
 __all__ = [
     "nop", "open", "close", "read", "readinto", "readv", "write", "write_all", "writev",
-    "fsync", "ftruncate", "fallocate", "stat", "splice", "tee", "poll", "mkdir", "unlink",
-    "rmdir", "symlink", "link", "rename", "replace", "socket", "bind", "listen", "accept",
-    "connect", "recv", "recv_into", "send", "sendall", "sendmsg", "recvmsg", "shutdown",
-    "waitid", "futex_wait", "futex_wake", "accept_each", "recv_each", "read_each",
-    "poll_each",
+    "fsync", "ftruncate", "fallocate", "sync_file_range", "fadvise", "madvise", "stat",
+    "splice", "tee", "poll", "mkdir", "unlink", "rmdir", "symlink", "link", "rename",
+    "replace", "getxattr", "setxattr", "socket", "bind", "listen", "accept", "connect",
+    "recv", "recv_into", "send", "sendall", "sendmsg", "recvmsg", "shutdown", "waitid",
+    "futex_wait", "futex_wake", "accept_each", "recv_each", "read_each", "poll_each",
 ]
 
 
@@ -26,11 +26,14 @@ def nop():
     return wait(start_nop())
 
 
-def open(path, flags, mode=511, *, dir_fd=None):
+def open(path, flags, mode=511, *, dir_fd=None, resolve=0):
     """Open `path` and return a file descriptor, as os.open does; never inherited by children.
 
     flags: os.O_RDONLY and so on. mode: permission bits of a new file, less the umask. A relative
     path is looked up at `dir_fd`. Raises OSError with the filename. See open(2).
+
+    resolve: how far the path may lead, as ringmill.Resolve says it: with BENEATH never out of
+    `dir_fd`, neither by .. nor by a symbolic link (EXDEV). See openat2(2).
 
     Never waits for the other end of a FIFO, as with O_NONBLOCK: reading opens at once; writing
     without a reader is OSError (ENXIO).
@@ -38,7 +41,7 @@ def open(path, flags, mode=511, *, dir_fd=None):
     >>> fd = open(folder / "hello", os.O_RDONLY)
     >>> close(fd)
     """
-    return wait(start_open(path, unsigned_of(flags), unsigned_of(mode), dir_fd))
+    return wait(start_open(path, unsigned_of(flags), unsigned_of(mode), dir_fd, unsigned_of(resolve)))
 
 
 def close(fd):
@@ -141,6 +144,39 @@ def fallocate(fd, offset, length, *, bint keep_size=False, bint punch_hole=False
     >>> fallocate(scratch, 0, 4096)
     """
     return wait(start_fallocate(fd, offset, length, keep_size, punch_hole, zero_range, collapse_range, insert_range))
+
+
+def sync_file_range(fd, offset=0, length=None, *, bint wait_before=False, bint write=True, bint wait_after=False):
+    """Have a part of the file written to disk: begin to; and wait, where that is asked for.
+
+    length: None (or 0, as in C) is to the end. wait_before, wait_after: for what was being
+    written already, and for all of it. Only data, no metadata: after a crash the file may be as
+    short as before. See sync_file_range(2), and fsync.
+
+    >>> sync_file_range(scratch, 0, 100, wait_after=True)
+    """
+    return wait(start_sync_file_range(fd, offset, length, wait_before, write, wait_after))
+
+
+def fadvise(fd, offset, length, advice):
+    """Tell how a part of a file will be used, as os.posix_fadvise does. See posix_fadvise(2).
+
+    length: None (or 0, as in os) is to the end. advice: os.POSIX_FADV_WILLNEED and so on.
+
+    >>> fadvise(hello, 0, None, os.POSIX_FADV_DONTNEED)
+    """
+    return wait(start_fadvise(fd, offset, length, unsigned_of(advice)))
+
+
+def madvise(memory, advice):
+    """Tell how memory will be used, as mmap.madvise does. See madvise(2).
+
+    memory: an mmap, or a buffer that begins at a page; the kernel takes whole pages. advice:
+    mmap.MADV_WILLNEED and so on; some of it, as mmap.MADV_DONTNEED, clears the memory.
+
+    >>> madvise(mapped, mmap.MADV_DONTNEED)
+    """
+    return wait(start_madvise(memory, unsigned_of(advice)))
 
 
 def stat(path, *, dir_fd=None, bint follow_symlinks=True):
@@ -254,6 +290,30 @@ def replace(src, dst, *, src_dir_fd=None, dst_dir_fd=None):
     >>> replace(folder / "hello", folder / "goodbye")
     """
     return wait(start_replace(src, dst, src_dir_fd, dst_dir_fd))
+
+
+def getxattr(path, attribute, *, bint follow_symlinks=True):
+    """The value of an extended attribute of a path or an open file, however long. See getxattr(2).
+
+    OSError (ENODATA) when there is no such attribute, (EOPNOTSUPP) where there are none.
+    follow_symlinks: of the file that a symbolic link points to, not of the link.
+
+    >>> setxattr(folder / "hello", "user.colour", b"blue")
+    >>> getxattr(folder / "hello", "user.colour")
+    b'blue'
+    """
+    return wait(start_getxattr(path, attribute, follow_symlinks))
+
+
+def setxattr(path, attribute, value, flags=0, *, bint follow_symlinks=True):
+    """Set an extended attribute of a path or an open file, as os.setxattr does. See setxattr(2).
+
+    flags: os.XATTR_CREATE, FileExistsError when there is one already; os.XATTR_REPLACE, OSError
+    (ENODATA) when there is none.
+
+    >>> setxattr(folder / "hello", "user.colour", b"blue", os.XATTR_CREATE)
+    """
+    return wait(start_setxattr(path, attribute, value, unsigned_of(flags), follow_symlinks))
 
 
 def socket(family=_socket.AF_INET, type=_socket.SOCK_STREAM, proto=0):

@@ -8,6 +8,7 @@ from libc.stdint cimport uint64_t
 from ringmill.core.address cimport address_pack
 from ringmill.core.aux cimport sockaddr_storage
 from ringmill.core.each cimport Each, each_new, shots_new
+from ringmill.core.elsewhere cimport elsewhere_begin, elsewhere_new
 from ringmill.core.hold cimport *
 from ringmill.core.op cimport *
 from ringmill.core.rest cimport rest_begin, rest_new
@@ -27,16 +28,22 @@ cdef extern from "ring.h":
         IORING_OP_BIND
         IORING_OP_CLOSE
         IORING_OP_CONNECT
+        IORING_OP_FADVISE
         IORING_OP_FALLOCATE
+        IORING_OP_FGETXATTR
+        IORING_OP_FSETXATTR
         IORING_OP_FSYNC
         IORING_OP_FTRUNCATE
         IORING_OP_FUTEX_WAIT
         IORING_OP_FUTEX_WAKE
+        IORING_OP_GETXATTR
         IORING_OP_LINKAT
         IORING_OP_LISTEN
+        IORING_OP_MADVISE
         IORING_OP_MKDIRAT
         IORING_OP_NOP
         IORING_OP_OPENAT
+        IORING_OP_OPENAT2
         IORING_OP_POLL_ADD
         IORING_OP_READ
         IORING_OP_READV
@@ -46,11 +53,13 @@ cdef extern from "ring.h":
         IORING_OP_RENAMEAT
         IORING_OP_SEND
         IORING_OP_SENDMSG
+        IORING_OP_SETXATTR
         IORING_OP_SHUTDOWN
         IORING_OP_SOCKET
         IORING_OP_SPLICE
         IORING_OP_STATX
         IORING_OP_SYMLINKAT
+        IORING_OP_SYNC_FILE_RANGE
         IORING_OP_TEE
         IORING_OP_UNLINKAT
         IORING_OP_WAITID
@@ -59,11 +68,11 @@ cdef extern from "ring.h":
 
 __all__ = [
     "nop", "open", "close", "read", "readinto", "readv", "write", "write_all", "writev",
-    "fsync", "ftruncate", "fallocate", "stat", "splice", "tee", "poll", "mkdir", "unlink",
-    "rmdir", "symlink", "link", "rename", "replace", "socket", "bind", "listen", "accept",
-    "connect", "recv", "recv_into", "send", "sendall", "sendmsg", "recvmsg", "shutdown",
-    "waitid", "futex_wait", "futex_wake", "accept_each", "recv_each", "read_each",
-    "poll_each",
+    "fsync", "ftruncate", "fallocate", "sync_file_range", "fadvise", "madvise", "stat",
+    "splice", "tee", "poll", "mkdir", "unlink", "rmdir", "symlink", "link", "rename",
+    "replace", "getxattr", "setxattr", "socket", "bind", "listen", "accept", "connect",
+    "recv", "recv_into", "send", "sendall", "sendmsg", "recvmsg", "shutdown", "waitid",
+    "futex_wait", "futex_wake", "accept_each", "recv_each", "read_each", "poll_each",
 ]
 
 
@@ -81,25 +90,35 @@ def nop():
     return start_nop()
 
 
-cdef Op start_open(object path, unsigned flags, unsigned mode, object dir_fd):
+cdef Op start_open(object path, unsigned flags, unsigned mode, object dir_fd, unsigned resolve):
     cdef Op op = op_new(R_FD)
     cdef bytes path_bytes = path_of(path)
     op.keep = path_bytes
     op.error = path
     cdef int dir_fd_number = dir_fd_of(dir_fd)
     op.target = dir_fd
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_OPENAT, dir_fd_number)
+    if resolve:
+        hold_aux(op)
+    cdef unsigned opcode = IORING_OP_OPENAT
+    if resolve:
+        opcode = IORING_OP_OPENAT2
+    cdef io_uring_sqe *sqe = op_push(op, opcode, dir_fd_number)
     sqe.addr = <uint64_t><size_t><char *>path_bytes
     sqe.open_flags = flags | O_CLOEXEC
     sqe.len = mode
+    if resolve:
+        open_how(op, sqe, resolve)
     return op
 
 
-def open(path, flags, mode=511, *, dir_fd=None):
+def open(path, flags, mode=511, *, dir_fd=None, resolve=0):
     """Open `path` and return a file descriptor, as os.open does; never inherited by children.
 
     flags: os.O_RDONLY and so on. mode: permission bits of a new file, less the umask. A relative
     path is looked up at `dir_fd`. Raises OSError with the filename. See open(2).
+
+    resolve: how far the path may lead, as ringmill.Resolve says it: with BENEATH never out of
+    `dir_fd`, neither by .. nor by a symbolic link (EXDEV). See openat2(2).
 
     Never waits for the other end of a FIFO, as with O_NONBLOCK: reading opens at once; writing
     without a reader is OSError (ENXIO).
@@ -107,7 +126,7 @@ def open(path, flags, mode=511, *, dir_fd=None):
     >>> fd = open(folder / "hello", os.O_RDONLY)
     >>> close(fd)
     """
-    return start_open(path, unsigned_of(flags), unsigned_of(mode), dir_fd)
+    return start_open(path, unsigned_of(flags), unsigned_of(mode), dir_fd, unsigned_of(resolve))
 
 
 cdef Op start_close(object fd):
@@ -340,6 +359,101 @@ def fallocate(fd, offset, length, *, bint keep_size=False, bint punch_hole=False
     >>> fallocate(scratch, 0, 4096)
     """
     return start_fallocate(fd, offset, length, keep_size, punch_hole, zero_range, collapse_range, insert_range)
+
+
+cdef Op start_sync_file_range(object fd, object offset, object length, bint wait_before, bint write, bint wait_after):
+    cdef Op op = op_new(R_NOTHING)
+    cdef int fd_number = fd_of(fd)
+    op.target = fd
+    cdef uint64_t offset_bytes = position_of(offset)
+    cdef uint64_t length_bytes = 0 if length is None else position_of(length)
+    if length_bytes > 0xFFFFFFFF:
+        op.handler = elsewhere_new()
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SYNC_FILE_RANGE, fd_number)
+    sqe.off = offset_bytes
+    if length_bytes > 0xFFFFFFFF:
+        sqe.addr = length_bytes
+    else:
+        sqe.len = <unsigned>length_bytes
+    if wait_before:
+        sqe.sync_range_flags |= SYNC_FILE_RANGE_WAIT_BEFORE
+    if write:
+        sqe.sync_range_flags |= SYNC_FILE_RANGE_WRITE
+    if wait_after:
+        sqe.sync_range_flags |= SYNC_FILE_RANGE_WAIT_AFTER
+    if op.handler is not None:
+        elsewhere_begin(op, sqe)
+    return op
+
+
+def sync_file_range(fd, offset=0, length=None, *, bint wait_before=False, bint write=True, bint wait_after=False):
+    """Have a part of the file written to disk: begin to; and wait, where that is asked for.
+
+    length: None (or 0, as in C) is to the end. wait_before, wait_after: for what was being
+    written already, and for all of it. Only data, no metadata: after a crash the file may be as
+    short as before. See sync_file_range(2), and fsync.
+
+    >>> sync_file_range(scratch, 0, 100, wait_after=True)
+    """
+    return start_sync_file_range(fd, offset, length, wait_before, write, wait_after)
+
+
+cdef Op start_fadvise(object fd, object offset, object length, unsigned advice):
+    cdef Op op = op_new(R_NOTHING)
+    cdef int fd_number = fd_of(fd)
+    op.target = fd
+    cdef uint64_t offset_bytes = position_of(offset)
+    cdef uint64_t length_bytes = 0 if length is None else position_of(length)
+    if length_bytes > 0xFFFFFFFF:
+        op.handler = elsewhere_new()
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_FADVISE, fd_number)
+    sqe.off = offset_bytes
+    if length_bytes > 0xFFFFFFFF:
+        sqe.addr = length_bytes
+    else:
+        sqe.len = <unsigned>length_bytes
+    sqe.fadvise_advice = advice
+    if op.handler is not None:
+        elsewhere_begin(op, sqe)
+    return op
+
+
+def fadvise(fd, offset, length, advice):
+    """Tell how a part of a file will be used, as os.posix_fadvise does. See posix_fadvise(2).
+
+    length: None (or 0, as in os) is to the end. advice: os.POSIX_FADV_WILLNEED and so on.
+
+    >>> fadvise(hello, 0, None, os.POSIX_FADV_DONTNEED)
+    """
+    return start_fadvise(fd, offset, length, unsigned_of(advice))
+
+
+cdef Op start_madvise(object memory, unsigned advice):
+    cdef Op op = op_new(R_NOTHING)
+    hold_view(op, memory, False)
+    if op.view.len > 0xFFFFFFFF:
+        op.handler = elsewhere_new()
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_MADVISE, -1)
+    sqe.addr = <uint64_t><size_t>op.view.buf
+    if op.view.len > 0xFFFFFFFF:
+        sqe.off = op.view.len
+    else:
+        sqe.len = <unsigned>op.view.len
+    sqe.fadvise_advice = advice
+    if op.handler is not None:
+        elsewhere_begin(op, sqe)
+    return op
+
+
+def madvise(memory, advice):
+    """Tell how memory will be used, as mmap.madvise does. See madvise(2).
+
+    memory: an mmap, or a buffer that begins at a page; the kernel takes whole pages. advice:
+    mmap.MADV_WILLNEED and so on; some of it, as mmap.MADV_DONTNEED, clears the memory.
+
+    >>> madvise(mapped, mmap.MADV_DONTNEED)
+    """
+    return start_madvise(memory, unsigned_of(advice))
 
 
 cdef Op start_stat(object path, object dir_fd, bint follow_symlinks):
@@ -634,6 +748,89 @@ def replace(src, dst, *, src_dir_fd=None, dst_dir_fd=None):
     >>> replace(folder / "hello", folder / "goodbye")
     """
     return start_replace(src, dst, src_dir_fd, dst_dir_fd)
+
+
+cdef Op start_getxattr(object path, object attribute, bint follow_symlinks):
+    cdef bint by_fd = isinstance(path, int)
+    follow_symlinks = follow_symlinks or by_fd
+    cdef Op op = op_new(R_DATA)
+    cdef int path_fd = fd_of(path) if by_fd else -1
+    cdef bytes path_bytes = None if by_fd else path_of(path)
+    hold_also(op, path_bytes)
+    op.error = path
+    cdef bytes attribute_bytes = path_of(attribute)
+    hold_also(op, attribute_bytes)
+    fresh_bytes(op, XATTR_SIZE_MAX)
+    if not follow_symlinks:
+        op.handler = elsewhere_new()
+    cdef unsigned opcode = IORING_OP_GETXATTR
+    if by_fd:
+        opcode = IORING_OP_FGETXATTR
+    cdef io_uring_sqe *sqe = op_push(op, opcode, path_fd)
+    if not by_fd:
+        sqe.addr3 = <uint64_t><size_t><char *>path_bytes
+    sqe.addr = <uint64_t><size_t><char *>attribute_bytes
+    if not follow_symlinks:
+        sqe.xattr_flags |= AT_SYMLINK_NOFOLLOW
+    sqe.addr2 = <uint64_t><size_t>PyBytes_AS_STRING(op.value)
+    sqe.len = XATTR_SIZE_MAX
+    if op.handler is not None:
+        elsewhere_begin(op, sqe)
+    return op
+
+
+def getxattr(path, attribute, *, bint follow_symlinks=True):
+    """The value of an extended attribute of a path or an open file, however long. See getxattr(2).
+
+    OSError (ENODATA) when there is no such attribute, (EOPNOTSUPP) where there are none.
+    follow_symlinks: of the file that a symbolic link points to, not of the link.
+
+    >>> setxattr(folder / "hello", "user.colour", b"blue")
+    >>> getxattr(folder / "hello", "user.colour")
+    b'blue'
+    """
+    return start_getxattr(path, attribute, follow_symlinks)
+
+
+cdef Op start_setxattr(object path, object attribute, object value, unsigned flags, bint follow_symlinks):
+    cdef bint by_fd = isinstance(path, int)
+    follow_symlinks = follow_symlinks or by_fd
+    cdef Op op = op_new(R_NOTHING)
+    cdef int path_fd = fd_of(path) if by_fd else -1
+    cdef bytes path_bytes = None if by_fd else path_of(path)
+    hold_also(op, path_bytes)
+    op.error = path
+    cdef bytes attribute_bytes = path_of(attribute)
+    hold_also(op, attribute_bytes)
+    hold_view(op, value, False)
+    if not follow_symlinks:
+        op.handler = elsewhere_new()
+    cdef unsigned opcode = IORING_OP_SETXATTR
+    if by_fd:
+        opcode = IORING_OP_FSETXATTR
+    cdef io_uring_sqe *sqe = op_push(op, opcode, path_fd)
+    if not by_fd:
+        sqe.addr3 = <uint64_t><size_t><char *>path_bytes
+    sqe.addr = <uint64_t><size_t><char *>attribute_bytes
+    sqe.addr2 = <uint64_t><size_t>op.view.buf
+    sqe.len = io_size(op.view.len)
+    sqe.xattr_flags = flags
+    if not follow_symlinks:
+        sqe.xattr_flags |= AT_SYMLINK_NOFOLLOW
+    if op.handler is not None:
+        elsewhere_begin(op, sqe)
+    return op
+
+
+def setxattr(path, attribute, value, flags=0, *, bint follow_symlinks=True):
+    """Set an extended attribute of a path or an open file, as os.setxattr does. See setxattr(2).
+
+    flags: os.XATTR_CREATE, FileExistsError when there is one already; os.XATTR_REPLACE, OSError
+    (ENODATA) when there is none.
+
+    >>> setxattr(folder / "hello", "user.colour", b"blue", os.XATTR_CREATE)
+    """
+    return start_setxattr(path, attribute, value, unsigned_of(flags), follow_symlinks)
 
 
 cdef Op start_socket(int family, unsigned type, int proto):

@@ -16,10 +16,15 @@ cdef extern from "aux.h":
         MSG_NOSIGNAL
         MSG_WAITALL
         O_CLOEXEC
+        O_TMPFILE
         RENAME_EXCHANGE
         RENAME_NOREPLACE
         SOCK_CLOEXEC
         STATX_BASIC_STATS
+        SYNC_FILE_RANGE_WAIT_AFTER
+        SYNC_FILE_RANGE_WAIT_BEFORE
+        SYNC_FILE_RANGE_WRITE
+        XATTR_SIZE_MAX
 
 cdef extern from "ring.h":
     enum:

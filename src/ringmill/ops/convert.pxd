@@ -2,6 +2,7 @@
 from libc.stdint cimport uint64_t
 
 from ringmill.core.op cimport Op
+from ringmill.core.ring cimport io_uring_sqe
 
 cdef int fd_of(object fd) except -1
 cdef int fd_to_close(object fd) except -1
@@ -11,6 +12,7 @@ cdef bytes path_of(object path)
 cdef bytes link_source(object src, object dir_fd)
 cdef int name_also(Op op, object path) except -1
 cdef uint64_t position_of(object position) except? 0
+cdef void open_how(Op op, io_uring_sqe *sqe, unsigned resolve) noexcept
 cdef uint64_t offset_of(object offset) except? 0
 cdef unsigned unsigned_of(object n) except? 0
 cdef int int_of(object n) except? -1

@@ -7,7 +7,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.long cimport PyLong_CheckExact
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
-from posix.fcntl cimport F_GETFD, fcntl
+from posix.fcntl cimport F_GETFD, O_CREAT, fcntl
 
 from ringmill.core.address cimport address_pack
 from ringmill.core.aux cimport (
@@ -18,7 +18,8 @@ from ringmill.core.errno cimport EBADF, EMSGSIZE
 from ringmill.core.hold cimport hold_aux, hold_view
 from ringmill.core.op cimport Names, Op
 from ringmill.core.rest cimport IO_MAX
-from ringmill.ops.constants cimport AT_FDCWD
+from ringmill.core.ring cimport io_uring_sqe
+from ringmill.ops.constants cimport AT_FDCWD, O_TMPFILE
 
 import io
 import os
@@ -109,6 +110,17 @@ cdef int name_also(Op op, object path) except -1:
     both.second = path
     op.error = both
     return 0
+
+
+cdef void open_how(Op op, io_uring_sqe *sqe, unsigned resolve) noexcept:
+    """From the arguments of openat() those of openat2(), which refuses a mode it has no use for."""
+    cdef int flags = <int>sqe.open_flags
+    op.aux.how.flags = sqe.open_flags
+    op.aux.how.mode = sqe.len if flags & O_CREAT or flags & O_TMPFILE == O_TMPFILE else 0
+    op.aux.how.resolve = resolve
+    sqe.addr2 = <uint64_t><size_t>&op.aux.how
+    sqe.len = sizeof(op.aux.how)
+    sqe.open_flags = 0
 
 
 cdef uint64_t position_of(object position) except? 0:

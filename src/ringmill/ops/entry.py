@@ -45,6 +45,15 @@ def in_own_worker(expression: str) -> Soft:
 
 
 @dataclass(frozen=True)
+class Second:
+    """The opcode of an entry that has two: which, and for what (Cython over the arguments)."""
+
+    opcode: str
+    when: str
+    soft: Soft
+
+
+@dataclass(frozen=True)
 class Argument:
     """One parameter of an entry."""
 
@@ -71,9 +80,15 @@ class Entry:
     shielded: bool = False
     prepare: tuple[str, ...] = ()  # Cython before the checks
     finish: tuple[str, ...] = ()  # Cython after the fields are filled
+    second: Second | None = None
+    elsewhere: str = ""  # Cython: when the real kernel may refuse what the soft one can
     many: bool = False  # an iterator over results: the next two are for these
     behaviour: str = ""
     group: bool = False
+
+    @property
+    def opcodes(self) -> tuple[str, ...]:
+        return (self.opcode,) if self.second is None else (self.opcode, self.second.opcode)
 
 
 ENTRIES: dict[str, Entry] = {}

@@ -98,6 +98,28 @@ def _one_of_two(field: str, stub: str = "StrOrBytesPath",
 SourcePath = _one_of_two("addr")
 TargetPath = _one_of_two("addr2")
 LinkSource = _one_of_two("addr", "FileDescriptorOrPath", "link_source({0}, src_dir_fd)")
+Attribute = Kind(  # the name of an extended attribute
+    "StrOrBytesPath", "object",
+    check=("cdef bytes {0}_bytes = path_of({0})", "hold_also(op, {0}_bytes)"),
+    fill=("sqe.addr = <uint64_t><size_t><char *>{0}_bytes",),
+    soft=("const char *{0} = rm_pointer(sqe->addr);",),
+)
+# A path, or with `by_fd` (set by `prepare`) an open file; never both.
+PathOrFile = Kind(
+    "FileDescriptorOrPath", "object",
+    check=(
+        "cdef int {0}_fd = fd_of({0}) if by_fd else -1",
+        "cdef bytes {0}_bytes = None if by_fd else path_of({0})",
+        "hold_also(op, {0}_bytes)",
+        "op.error = {0}",
+    ),
+    fd="{0}_fd",
+    fill=(
+        "if not by_fd:",
+        "    sqe.addr3 = <uint64_t><size_t><char *>{0}_bytes",
+    ),
+    soft=("int {0}_fd = sqe->fd;", "const char *{0} = rm_pointer(sqe->addr3);"),
+)
 Address = Kind(
     "Address", "object",
     check=(
@@ -137,6 +159,24 @@ From = Kind(
     check=("hold_view(op, {0}, False)",),
     fill=("sqe.addr = <uint64_t><size_t>op.view.buf", "sqe.len = io_size(op.view.len)"),
     soft=("const void *{0} = rm_pointer(sqe->addr);", "unsigned n = sqe->len;"),
+)
+AttributeValue = Kind(
+    "ReadableBuffer", "object",
+    check=("hold_view(op, {0}, False)",),
+    fill=("sqe.addr2 = <uint64_t><size_t>op.view.buf", "sqe.len = io_size(op.view.len)"),
+    soft=("const void *{0} = rm_pointer(sqe->addr2);", "unsigned n = sqe->len;"),
+)
+Memory = Kind(  # all of it, where 32 bits may be too few
+    "ReadableBuffer", "object",
+    check=("hold_view(op, {0}, False)",),
+    fill=(
+        "sqe.addr = <uint64_t><size_t>op.view.buf",
+        "if op.view.len > 0xFFFFFFFF:",
+        "    sqe.off = op.view.len",
+        "else:",
+        "    sqe.len = <unsigned>op.view.len",
+    ),
+    soft=("void *{0} = rm_pointer(sqe->addr);", "size_t n = sqe->off ? sqe->off : sqe->len;"),
 )
 IntoMany = Kind(
     "Iterable[WriteableBuffer]", "object",
@@ -205,6 +245,17 @@ def Position(field: str) -> Kind:
     )
 
 
+Span = Kind(  # so many bytes, or all to the end; in another field where 32 bits are too few
+    "int | None", "object",
+    check=("cdef uint64_t {0}_bytes = 0 if {0} is None else position_of({0})",),
+    fill=(
+        "if {0}_bytes > 0xFFFFFFFF:",
+        "    sqe.addr = {0}_bytes",
+        "else:",
+        "    sqe.len = <unsigned>{0}_bytes",
+    ),
+    soft=("uint64_t {0} = sqe->addr ? sqe->addr : sqe->len;",),
+)
 HowMany = Kind(  # a count that the kernel keeps as an int: more than that is everybody
     "int", "unsigned",
     fill=("sqe.addr2 = {0} if {0} < 0x7FFFFFFF else 0x7FFFFFFF",),
@@ -238,6 +289,12 @@ def Bit(field: str, constant: str, *, unless: bool = False) -> Kind:
     )
 
 
+Resolve = Kind(  # moves to an open_how what the arguments before it have filled in
+    "int", "unsigned",
+    check=("if {0}:", "    hold_aux(op)"),
+    fill=("if {0}:", "    open_how(op, sqe, {0})"),
+    soft=("const struct open_how *how = rm_pointer(sqe->addr2);",),
+)
 MissingOk = Kind("bool", "bint", check=("if {0}:", "    op.kind = R_GONE"))
 
 # ── outcomes ────────────────────────────────────────────────────────────────────────────────
@@ -247,6 +304,15 @@ Whole = Outcome("None", "R_NOTHING", check=("op.handler = rest_new()",),
                 last=("rest_begin(op, sqe)",))  # all of it, or an error
 Count = Outcome("int", "R_COUNT")
 Data = Outcome("bytes", "R_DATA")
+Value = Outcome(  # of an attribute: none is longer, so its size need not be asked for
+    "bytes", "R_DATA",
+    check=("fresh_bytes(op, XATTR_SIZE_MAX)",),
+    fill=(
+        "sqe.addr2 = <uint64_t><size_t>PyBytes_AS_STRING(op.value)",
+        "sqe.len = XATTR_SIZE_MAX",
+    ),
+    soft=("void *value = rm_pointer(sqe->addr2);", "unsigned n = sqe->len;"),
+)
 Woken = Outcome("bool", "R_WOKEN")  # EAGAIN, the word holds another value, is False
 Events = Outcome("int", "R_EVENTS", check=("op.keep = mask",))
 NewFd = Outcome("int", "R_FD")

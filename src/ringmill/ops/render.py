@@ -7,7 +7,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable
 
-from ringmill.ops.entry import Argument, Entry
+from ringmill.ops.entry import Argument, Entry, Soft
 
 MADE = "Generated from ops/table/ by ops/generate.py; edit there."
 
@@ -21,6 +21,7 @@ from libc.stdint cimport uint64_t
 from ringmill.core.address cimport address_pack
 from ringmill.core.aux cimport sockaddr_storage
 from ringmill.core.each cimport Each, each_new, shots_new
+from ringmill.core.elsewhere cimport elsewhere_begin, elsewhere_new
 from ringmill.core.hold cimport *
 from ringmill.core.op cimport *
 from ringmill.core.rest cimport rest_begin, rest_new
@@ -127,11 +128,20 @@ def _start(entry: Entry) -> list[str]:
     for argument in entry.arguments:
         body += _lines(argument.kind.check, argument.name)
     body += _lines(entry.outcome.check, "")
-    body += [f"    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_{entry.opcode}, {fd})"]
+    if entry.elsewhere:
+        body += [f"    if {entry.elsewhere}:", "        op.handler = elsewhere_new()"]
+    opcode = f"IORING_OP_{entry.opcode}"
+    if entry.second is not None:
+        body += [f"    cdef unsigned opcode = {opcode}", f"    if {entry.second.when}:",
+                 f"        opcode = IORING_OP_{entry.second.opcode}"]
+        opcode = "opcode"
+    body += [f"    cdef io_uring_sqe *sqe = op_push(op, {opcode}, {fd})"]
     for argument in entry.arguments:
         body += _lines(argument.kind.fill, argument.name)
     body += _lines(entry.outcome.fill, "")
     body += [f"    {line}" for line in (*entry.finish, *entry.outcome.last)]
+    if entry.elsewhere:
+        body += ["    if op.handler is not None:", "        elsewhere_begin(op, sqe)"]
     return [*body, "    return op"]
 
 
@@ -155,7 +165,7 @@ def _names(entries: Iterable[Entry]) -> list[str]:
 
 
 def _opcodes(entries: Iterable[Entry]) -> list[str]:
-    named = sorted({entry.opcode for entry in entries})
+    named = sorted({opcode for entry in entries for opcode in entry.opcodes})
     return ['cdef extern from "ring.h":', "    enum:",
             *(f"        IORING_OP_{opcode}" for opcode in named)]
 
@@ -212,21 +222,30 @@ def soft_rows(entries: Iterable[Entry]) -> str:
     out = [C_HEAD]
     rows = []
     for entry in entries:
-        if entry.soft is None:
-            continue
         name = f"run_{entry.name}"
-        out += [f"static int {name}(const struct io_uring_sqe *sqe, bool nowait) {{"]
-        declared = [line.format(a.name) for a in entry.arguments for line in a.kind.soft]
-        declared += list(entry.outcome.soft)
-        used = [d for d in declared if _declares(d, entry.soft.expression)]
-        out += [f"    {line}" for line in used]
-        named = [*used, entry.soft.expression]
-        unused = [n for n in ("sqe", "nowait") if not _used(n, named)]
-        out += [f"    (void){n};" for n in unused]
-        out += [f"    return {entry.soft.expression};", "}", ""]
-        rows.append(f"    [IORING_OP_{entry.opcode}] = {{{entry.soft.how}, {name}}},")
+        if entry.soft is not None:
+            out += _row(name, entry, entry.soft)
+            rows.append(f"    [IORING_OP_{entry.opcode}] = {{{entry.soft.how}, {name}}},")
+        if entry.second is not None:
+            soft = entry.second.soft
+            if soft != entry.soft:
+                name += f"_{entry.second.opcode.lower()}"
+                out += _row(name, entry, soft)
+            rows.append(f"    [IORING_OP_{entry.second.opcode}] = {{{soft.how}, {name}}},")
     out += ["const struct rm_soft_row rm_soft_rows[RM_OPCODES] = {", *rows, "};", ""]
     return "\n".join(out)
+
+
+def _row(name: str, entry: Entry, soft: Soft) -> list[str]:
+    """The function that executes one opcode of an entry."""
+    declared = [line.format(a.name) for a in entry.arguments for line in a.kind.soft]
+    declared += list(entry.outcome.soft)
+    used = [d for d in declared if _declares(d, soft.expression)]
+    named = [*used, soft.expression]
+    unused = [n for n in ("sqe", "nowait") if not _used(n, named)]
+    return [f"static int {name}(const struct io_uring_sqe *sqe, bool nowait) {{",
+            *(f"    {line}" for line in used), *(f"    (void){n};" for n in unused),
+            f"    return {soft.expression};", "}", ""]
 
 
 def _used(name: str, texts: Iterable[str]) -> bool:
@@ -249,7 +268,7 @@ def manual(entries: Iterable[Entry]) -> str:
                 f"{entry.name}({_signature(entry, _spell_stub)}) -> {kind}{entry.outcome.stub}",
                 "```", "", entry.doc.split(">>>")[0].strip(), "",
                 "```python", *(_example(entry)), "```", "",
-                f"`IORING_OP_{entry.opcode}`"
+                " or ".join(f"`IORING_OP_{opcode}`" for opcode in entry.opcodes)
                 + (f"; soft kernel: {_how(entry)}." if entry.soft else "."), ""]
     return "\n".join(out)
 

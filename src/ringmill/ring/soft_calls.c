@@ -187,23 +187,7 @@ int rm_do_tee(int in, int out, unsigned n, unsigned flags, bool nowait) {
     return rm_result(tee(in, out, n, flags | (nowait ? SPLICE_F_NONBLOCK : 0)));
 }
 
-/* ── names, children, the end ── */
-
-/* Linux tries OPENAT without blocking first, and so a FIFO never waits for its other end; the flag
- * itself is not left on the file. Where not blocking is refused (a lease is held), block. */
-int rm_do_openat(int dfd, const char *path, int flags, unsigned mode) {
-    int fd = rm_result(openat(dfd, path, flags | O_NONBLOCK, mode));
-    if (fd == -EAGAIN) return rm_result(openat(dfd, path, flags, mode));
-    if (fd >= 0 && !(flags & (O_NONBLOCK | O_PATH))) {
-        int status = fcntl(fd, F_GETFL);
-        if (status >= 0) fcntl(fd, F_SETFL, status & ~O_NONBLOCK);
-    }
-    return fd;
-}
-
-int rm_do_statx(int dfd, const char *path, int flags, unsigned mask, struct statx *st) {
-    return rm_result(statx(dfd, path, flags, mask, st));
-}
+/* ── children, the end ── */
 
 int rm_do_waitid(int idtype, int id, siginfo_t *info, int options) {
     return rm_result(waitid((idtype_t)idtype, (id_t)id, info, options));

@@ -11,10 +11,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/openat2.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -49,7 +51,12 @@ int rm_do_splice(int in, int64_t off_in, int out, int64_t off_out, unsigned n, u
 int rm_do_tee(int in, int out, unsigned n, unsigned flags, bool nowait);
 
 int rm_do_openat(int dfd, const char *path, int flags, unsigned mode);
+int rm_do_openat2(int dfd, const char *path, const struct open_how *how);
 int rm_do_statx(int dfd, const char *path, int flags, unsigned mask, struct statx *st);
+/* path NULL: of fd. flags: XATTR_CREATE, XATTR_REPLACE, and AT_SYMLINK_NOFOLLOW. */
+int rm_do_getxattr(int fd, const char *path, const char *name, void *value, size_t size, int flags);
+int rm_do_setxattr(int fd, const char *path, const char *name, const void *value, size_t size,
+                   int flags);
 int rm_do_waitid(int idtype, int id, siginfo_t *info, int options);
 int rm_do_close(int fd);
 

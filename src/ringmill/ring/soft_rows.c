@@ -20,6 +20,14 @@ static int run_open(const struct io_uring_sqe *sqe, bool nowait) {
     return rm_do_openat(dir_fd, path, (int)flags, mode);
 }
 
+static int run_open_openat2(const struct io_uring_sqe *sqe, bool nowait) {
+    const char *path = rm_pointer(sqe->addr);
+    int dir_fd = sqe->fd;
+    const struct open_how *how = rm_pointer(sqe->addr2);
+    (void)nowait;
+    return rm_do_openat2(dir_fd, path, how);
+}
+
 static int run_close(const struct io_uring_sqe *sqe, bool nowait) {
     int fd = sqe->fd;
     (void)nowait;
@@ -78,6 +86,31 @@ static int run_fallocate(const struct io_uring_sqe *sqe, bool nowait) {
     uint64_t length = sqe->addr;
     (void)nowait;
     return rm_result(fallocate(fd, (int)sqe->len, (off_t)offset, (off_t)length));
+}
+
+static int run_sync_file_range(const struct io_uring_sqe *sqe, bool nowait) {
+    int fd = sqe->fd;
+    uint64_t offset = sqe->off;
+    uint64_t length = sqe->addr ? sqe->addr : sqe->len;
+    (void)nowait;
+    return rm_result(sync_file_range(fd, (off_t)offset, (off_t)length, sqe->sync_range_flags));
+}
+
+static int run_fadvise(const struct io_uring_sqe *sqe, bool nowait) {
+    int fd = sqe->fd;
+    uint64_t offset = sqe->off;
+    uint64_t length = sqe->addr ? sqe->addr : sqe->len;
+    unsigned advice = (unsigned)sqe->fadvise_advice;
+    (void)nowait;
+    return -posix_fadvise(fd, (off_t)offset, (off_t)length, (int)advice);
+}
+
+static int run_madvise(const struct io_uring_sqe *sqe, bool nowait) {
+    void *memory = rm_pointer(sqe->addr);
+    size_t n = sqe->off ? sqe->off : sqe->len;
+    unsigned advice = (unsigned)sqe->fadvise_advice;
+    (void)nowait;
+    return rm_result(madvise(memory, n, (int)advice));
 }
 
 static int run_stat(const struct io_uring_sqe *sqe, bool nowait) {
@@ -147,6 +180,26 @@ static int run_rename(const struct io_uring_sqe *sqe, bool nowait) {
     int dst_dir_fd = (int)sqe->len;
     (void)nowait;
     return rm_result(syscall(SYS_renameat2, src_dir_fd, src, dst_dir_fd, dst, sqe->rename_flags));
+}
+
+static int run_getxattr(const struct io_uring_sqe *sqe, bool nowait) {
+    int path_fd = sqe->fd;
+    const char *path = rm_pointer(sqe->addr3);
+    const char *attribute = rm_pointer(sqe->addr);
+    void *value = rm_pointer(sqe->addr2);
+    unsigned n = sqe->len;
+    (void)nowait;
+    return rm_do_getxattr(path_fd, path, attribute, value, n, (int)sqe->xattr_flags);
+}
+
+static int run_setxattr(const struct io_uring_sqe *sqe, bool nowait) {
+    int path_fd = sqe->fd;
+    const char *path = rm_pointer(sqe->addr3);
+    const char *attribute = rm_pointer(sqe->addr);
+    const void *value = rm_pointer(sqe->addr2);
+    unsigned n = sqe->len;
+    (void)nowait;
+    return rm_do_setxattr(path_fd, path, attribute, value, n, (int)sqe->xattr_flags);
 }
 
 static int run_socket(const struct io_uring_sqe *sqe, bool nowait) {
@@ -252,6 +305,7 @@ static int run_futex_wake(const struct io_uring_sqe *sqe, bool nowait) {
 const struct rm_soft_row rm_soft_rows[RM_OPCODES] = {
     [IORING_OP_NOP] = {RM_AT_ONCE, run_nop},
     [IORING_OP_OPENAT] = {RM_IN_WORKER, run_open},
+    [IORING_OP_OPENAT2] = {RM_IN_WORKER, run_open_openat2},
     [IORING_OP_CLOSE] = {RM_AT_ONCE, run_close},
     [IORING_OP_READ] = {RM_WHEN_READABLE, run_read},
     [IORING_OP_READV] = {RM_WHEN_READABLE, run_readv},
@@ -260,6 +314,9 @@ const struct rm_soft_row rm_soft_rows[RM_OPCODES] = {
     [IORING_OP_FSYNC] = {RM_IN_WORKER, run_fsync},
     [IORING_OP_FTRUNCATE] = {RM_IN_WORKER, run_ftruncate},
     [IORING_OP_FALLOCATE] = {RM_IN_WORKER, run_fallocate},
+    [IORING_OP_SYNC_FILE_RANGE] = {RM_IN_WORKER, run_sync_file_range},
+    [IORING_OP_FADVISE] = {RM_IN_WORKER, run_fadvise},
+    [IORING_OP_MADVISE] = {RM_IN_WORKER, run_madvise},
     [IORING_OP_STATX] = {RM_IN_WORKER, run_stat},
     [IORING_OP_SPLICE] = {RM_IN_OWN_WORKER, run_splice},
     [IORING_OP_TEE] = {RM_IN_OWN_WORKER, run_tee},
@@ -268,6 +325,10 @@ const struct rm_soft_row rm_soft_rows[RM_OPCODES] = {
     [IORING_OP_SYMLINKAT] = {RM_IN_WORKER, run_symlink},
     [IORING_OP_LINKAT] = {RM_IN_WORKER, run_link},
     [IORING_OP_RENAMEAT] = {RM_IN_WORKER, run_rename},
+    [IORING_OP_GETXATTR] = {RM_IN_WORKER, run_getxattr},
+    [IORING_OP_FGETXATTR] = {RM_IN_WORKER, run_getxattr},
+    [IORING_OP_SETXATTR] = {RM_IN_WORKER, run_setxattr},
+    [IORING_OP_FSETXATTR] = {RM_IN_WORKER, run_setxattr},
     [IORING_OP_SOCKET] = {RM_AT_ONCE, run_socket},
     [IORING_OP_BIND] = {RM_AT_ONCE, run_bind},
     [IORING_OP_LISTEN] = {RM_AT_ONCE, run_listen},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import select
 from collections.abc import Callable
@@ -109,6 +110,25 @@ def fallocate_fails(lab: Lab) -> Failure:
     return Failure({"fd": lab.scratch, "offset": 0, "length": 0}, errno.EINVAL)
 
 
+def sync_file_range_fails(lab: Lab) -> Failure:
+    return Failure({"fd": lab.pipe_in}, errno.ESPIPE)
+
+
+def fadvise_works(lab: Lab) -> Scene:
+    return Scene({"fd": lab.hello, "offset": 0, "length": None,
+                  "advice": os.POSIX_FADV_SEQUENTIAL})
+
+
+def fadvise_fails(lab: Lab) -> Failure:
+    return Failure({"fd": lab.pipe_in, "offset": 0, "length": None,
+                    "advice": os.POSIX_FADV_SEQUENTIAL}, errno.ESPIPE)
+
+
+def madvise_works(lab: Lab) -> Scene:
+    return Scene({"memory": lab.mapped, "advice": mmap.MADV_DONTNEED}, (None, False),
+                 lambda result: (result, any(lab.mapped[:])))
+
+
 def stat_works(lab: Lab) -> Scene:
     path = lab.folder / "hello"
     return Scene({"path": path}, same_stat(os.stat(path)), same_stat)
@@ -181,6 +201,11 @@ SPECIMENS: dict[str, Specimen] = {
     "ftruncate": Specimen(ftruncate_works, NEVER_WAITS,
                           lambda lab: Failure({"fd": lab.hello, "length": 5}, errno.EINVAL)),
     "fallocate": Specimen(fallocate_works, NEVER_WAITS, fallocate_fails),
+    "sync_file_range": Specimen(lambda lab: Scene({"fd": lab.scratch}), NEVER_WAITS,
+                                sync_file_range_fails),
+    "fadvise": Specimen(fadvise_works, NEVER_WAITS, fadvise_fails),
+    "madvise": Specimen(madvise_works, NEVER_WAITS,
+                        lambda lab: Failure({"memory": lab.mapped, "advice": 999}, errno.EINVAL)),
     "stat": Specimen(stat_works, NEVER_WAITS, stat_missing),
     "splice": Specimen(splice_works, splice_waits, splice_fails),
     "tee": Specimen(tee_works, tee_waits, tee_fails),

@@ -87,6 +87,29 @@ def missing(lab: Lab) -> Failure:
     return Failure({"path": path}, errno.ENOENT, path)
 
 
+def getxattr_works(lab: Lab) -> Scene:
+    path = lab.folder / "hello"
+    os.setxattr(path, "user.colour", b"blue")
+    return Scene({"path": path, "attribute": "user.colour"}, b"blue")
+
+
+def getxattr_fails(lab: Lab) -> Failure:
+    path = lab.folder / "hello"
+    return Failure({"path": path, "attribute": "user.none"}, errno.ENODATA, path)
+
+
+def setxattr_works(lab: Lab) -> Scene:
+    path = lab.folder / "hello"
+    return Scene({"path": path, "attribute": "user.colour", "value": bytearray(b"red")},
+                 (None, b"red"), lambda result: (result, os.getxattr(path, "user.colour")))
+
+
+def setxattr_fails(lab: Lab) -> Failure:
+    path = lab.folder / "hello"
+    return Failure({"path": path, "attribute": "user.none", "value": b"red",
+                    "flags": os.XATTR_REPLACE}, errno.ENODATA, path)
+
+
 SPECIMENS: dict[str, Specimen] = {
     "mkdir": Specimen(mkdir_works, NEVER_WAITS, mkdir_fails),
     "unlink": Specimen(unlink_works, NEVER_WAITS, missing),
@@ -95,4 +118,6 @@ SPECIMENS: dict[str, Specimen] = {
     "link": Specimen(link_works, NEVER_WAITS, link_fails),
     "rename": Specimen(rename_works, NEVER_WAITS, rename_fails),
     "replace": Specimen(rename_works, NEVER_WAITS, rename_fails),
+    "getxattr": Specimen(getxattr_works, NEVER_WAITS, getxattr_fails),
+    "setxattr": Specimen(setxattr_works, NEVER_WAITS, setxattr_fails),
 }

@@ -1,8 +1,16 @@
-"""Ops on files and pipes: open, read, write, stat, splice, poll."""
+"""Ops on files, memory and pipes: open, read, write, sync, advise, stat, splice, poll."""
 
 from __future__ import annotations
 
-from ringmill.ops.entry import at_once, in_own_worker, in_worker, op, when_readable, when_writable
+from ringmill.ops.entry import (
+    Second,
+    at_once,
+    in_own_worker,
+    in_worker,
+    op,
+    when_readable,
+    when_writable,
+)
 from ringmill.ops.fields import (
     Bit,
     ClosingFd,
@@ -16,6 +24,7 @@ from ringmill.ops.fields import (
     FromMany,
     Into,
     IntoMany,
+    Memory,
     NewFd,
     Nothing,
     Number,
@@ -23,6 +32,8 @@ from ringmill.ops.fields import (
     Path,
     PathOrFd,
     Position,
+    Resolve,
+    Span,
     SpliceFd,
     Stat,
     Whole,
@@ -37,13 +48,17 @@ def nop() -> Nothing:
     """
 
 
-@op("OPENAT", soft=in_worker("rm_do_openat(dir_fd, path, (int)flags, mode)"))
+@op("OPENAT", soft=in_worker("rm_do_openat(dir_fd, path, (int)flags, mode)"), second=Second(
+    "OPENAT2", when="resolve", soft=in_worker("rm_do_openat2(dir_fd, path, how)")))
 def open(path: Path, flags: Number("open_flags", also="O_CLOEXEC"),
-         mode: Number("len") = 0o777, *, dir_fd: DirFd = None) -> NewFd:
+         mode: Number("len") = 0o777, *, dir_fd: DirFd = None, resolve: Resolve = 0) -> NewFd:
     """Open `path` and return a file descriptor, as os.open does; never inherited by children.
 
     flags: os.O_RDONLY and so on. mode: permission bits of a new file, less the umask. A relative
     path is looked up at `dir_fd`. Raises OSError with the filename. See open(2).
+
+    resolve: how far the path may lead, as ringmill.Resolve says it: with BENEATH never out of
+    `dir_fd`, neither by .. nor by a symbolic link (EXDEV). See openat2(2).
 
     Never waits for the other end of a FIFO, as with O_NONBLOCK: reading opens at once; writing
     without a reader is OSError (ENXIO).
@@ -158,6 +173,50 @@ def fallocate(fd: Fd, offset: Position("off"), length: Position("addr"), *,
     (EOPNOTSUPP) where the file system cannot. See fallocate(2).
 
     >>> fallocate(scratch, 0, 4096)
+    """
+
+
+@op("SYNC_FILE_RANGE", soft=in_worker(
+    "rm_result(sync_file_range(fd, (off_t)offset, (off_t)length, sqe->sync_range_flags))"),
+    elsewhere="length_bytes > 0xFFFFFFFF")
+def sync_file_range(
+    fd: Fd, offset: Position("off") = 0, length: Span = None, *,
+    wait_before: Bit("sync_range_flags", "SYNC_FILE_RANGE_WAIT_BEFORE") = False,
+    write: Bit("sync_range_flags", "SYNC_FILE_RANGE_WRITE") = True,
+    wait_after: Bit("sync_range_flags", "SYNC_FILE_RANGE_WAIT_AFTER") = False,
+) -> Nothing:
+    """Have a part of the file written to disk: begin to; and wait, where that is asked for.
+
+    length: None (or 0, as in C) is to the end. wait_before, wait_after: for what was being
+    written already, and for all of it. Only data, no metadata: after a crash the file may be as
+    short as before. See sync_file_range(2), and fsync.
+
+    >>> sync_file_range(scratch, 0, 100, wait_after=True)
+    """
+
+
+@op("FADVISE", soft=in_worker(
+    "-posix_fadvise(fd, (off_t)offset, (off_t)length, (int)advice)"),
+    elsewhere="length_bytes > 0xFFFFFFFF")
+def fadvise(fd: Fd, offset: Position("off"), length: Span,
+            advice: Number("fadvise_advice")) -> Nothing:
+    """Tell how a part of a file will be used, as os.posix_fadvise does. See posix_fadvise(2).
+
+    length: None (or 0, as in os) is to the end. advice: os.POSIX_FADV_WILLNEED and so on.
+
+    >>> fadvise(hello, 0, None, os.POSIX_FADV_DONTNEED)
+    """
+
+
+@op("MADVISE", soft=in_worker("rm_result(madvise(memory, n, (int)advice))"),
+    elsewhere="op.view.len > 0xFFFFFFFF")
+def madvise(memory: Memory, advice: Number("fadvise_advice")) -> Nothing:
+    """Tell how memory will be used, as mmap.madvise does. See madvise(2).
+
+    memory: an mmap, or a buffer that begins at a page; the kernel takes whole pages. advice:
+    mmap.MADV_WILLNEED and so on; some of it, as mmap.MADV_DONTNEED, clears the memory.
+
+    >>> madvise(mapped, mmap.MADV_DONTNEED)
     """
 
 

@@ -1,4 +1,4 @@
-"""Ops on names: make, link, rename and remove files and folders.
+"""Ops on names: make, link, rename and remove files and folders; what is noted about them.
 
 A relative path is looked up at `dir_fd` (an int or an object with fileno()), as in os. Errors are
 OSErrors with `filename`, and where there are two paths, `filename2`.
@@ -6,8 +6,10 @@ OSErrors with `filename`, and where there are two paths, `filename2`.
 
 from __future__ import annotations
 
-from ringmill.ops.entry import in_worker, op
+from ringmill.ops.entry import Second, in_worker, op
 from ringmill.ops.fields import (
+    Attribute,
+    AttributeValue,
     Bit,
     DirFd,
     LinkSource,
@@ -15,12 +17,20 @@ from ringmill.ops.fields import (
     Nothing,
     Number,
     Path,
+    PathOrFile,
     SourcePath,
     TargetDirFd,
     TargetPath,
+    Value,
 )
 
 RENAMEAT2 = "rm_result(syscall(SYS_renameat2, src_dir_fd, src, dst_dir_fd, dst, sqe->rename_flags))"
+
+# io_uring knows no attributes of the link itself: what the soft kernel reads in such a case makes
+# the real one answer EINVAL. An open file is no link.
+BY_FD = ("cdef bint by_fd = isinstance(path, int)", "follow_symlinks = follow_symlinks or by_fd")
+GETXATTR = in_worker("rm_do_getxattr(path_fd, path, attribute, value, n, (int)sqe->xattr_flags)")
+SETXATTR = in_worker("rm_do_setxattr(path_fd, path, attribute, value, n, (int)sqe->xattr_flags)")
 
 
 @op("MKDIRAT", soft=in_worker("rm_result(mkdirat(dir_fd, path, (mode_t)mode))"))
@@ -99,4 +109,35 @@ def replace(src: SourcePath, dst: TargetPath, *, src_dir_fd: DirFd = None,
     """What rename does, by the name that says so.
 
     >>> replace(folder / "hello", folder / "goodbye")
+    """
+
+
+@op("GETXATTR", soft=GETXATTR, prepare=BY_FD, elsewhere="not follow_symlinks",
+    second=Second("FGETXATTR", when="by_fd", soft=GETXATTR))
+def getxattr(path: PathOrFile, attribute: Attribute, *,
+             follow_symlinks: Bit("xattr_flags", "AT_SYMLINK_NOFOLLOW", unless=True) = True,
+             ) -> Value:
+    """The value of an extended attribute of a path or an open file, however long. See getxattr(2).
+
+    OSError (ENODATA) when there is no such attribute, (EOPNOTSUPP) where there are none.
+    follow_symlinks: of the file that a symbolic link points to, not of the link.
+
+    >>> setxattr(folder / "hello", "user.colour", b"blue")
+    >>> getxattr(folder / "hello", "user.colour")
+    b'blue'
+    """
+
+
+@op("SETXATTR", soft=SETXATTR, prepare=BY_FD, elsewhere="not follow_symlinks",
+    second=Second("FSETXATTR", when="by_fd", soft=SETXATTR))
+def setxattr(path: PathOrFile, attribute: Attribute, value: AttributeValue,
+             flags: Number("xattr_flags") = 0, *,
+             follow_symlinks: Bit("xattr_flags", "AT_SYMLINK_NOFOLLOW", unless=True) = True,
+             ) -> Nothing:
+    """Set an extended attribute of a path or an open file, as os.setxattr does. See setxattr(2).
+
+    flags: os.XATTR_CREATE, FileExistsError when there is one already; os.XATTR_REPLACE, OSError
+    (ENODATA) when there is none.
+
+    >>> setxattr(folder / "hello", "user.colour", b"blue", os.XATTR_CREATE)
     """
