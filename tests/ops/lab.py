@@ -187,6 +187,28 @@ class Lab(contextlib.ExitStack):
     def left(self) -> socket.socket:
         return self.pair()[0]
 
+    @functools.cached_property
+    def mail(self) -> socket.socket:
+        """A datagram socket that may send to anybody."""
+        return self.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+
+    def datagrams(self, family: int = socket.AF_INET) -> socket.socket:
+        """A datagram socket with an address."""
+        sock = self.enter_context(socket.socket(family, socket.SOCK_DGRAM))
+        sock.bind({socket.AF_INET: ("127.0.0.1", 0), socket.AF_INET6: ("::1", 0)}.get(family, b""))
+        return sock
+
+    @functools.cached_property
+    def mailbox(self) -> socket.socket:
+        return self.datagrams()
+
+    @functools.cached_property
+    def passing(self) -> socket.socket:
+        """A socket to which a descriptor is on its way: of the file `hello`."""
+        ours, theirs = self.pair()
+        socket.send_fds(theirs, [LETTER], [self.hello])
+        return ours
+
     # ── children ──
 
     def child(self) -> int:

@@ -90,6 +90,16 @@ ANCDATA = {
 }
 
 
+RIGHTS = {
+    "no sequence": (6, TypeError),
+    "None": (None, TypeError),
+    "text": (["1"], TypeError),
+    "a float": ([1.5], TypeError),
+    "negative": ([0, -1], OSError),
+    "beyond an int": ([1 << 40], (OSError, OverflowError)),
+    "megabytes": ([0] * (1 << 19), OSError),
+}
+
 WORD = {
     "too small": (bytearray(3), ValueError),
     "not aligned": (memoryview(bytearray(8))[1:5], ValueError),
@@ -102,14 +112,14 @@ WORD = {
 def refused_by(argument: Argument) -> dict[str, Any]:
     """What an argument of this kind must refuse."""
     kind = argument.kind
-    if kind in (fields.Fresh, fields.MessageSize, fields.AncillaryRoom):
+    if kind in (fields.Fresh, fields.MessageSize, fields.AncillaryRoom, fields.RightsRoom):
         return SIZE
-    if kind in (fields.IntoMany, fields.FromMany, fields.Parts):
+    if kind in (fields.IntoMany, fields.FromMany, fields.Parts, fields.PartsInto):
         return PIECES
     if kind in (fields.Path, fields.PathOrFd, fields.SourcePath, fields.TargetPath,
                 fields.LinkSource, fields.Attribute, fields.PathOrFile):
         return PATH
-    if kind in (fields.Address, fields.Peer):
+    if kind in (fields.Address, fields.Peer, fields.Destination):
         refused = dict(ADDRESS)
         if not argument.required:
             del refused["None"]
@@ -118,6 +128,8 @@ def refused_by(argument: Argument) -> dict[str, Any]:
         return WORD
     if kind is fields.Ancillary:
         return ANCDATA
+    if kind is fields.Rights:
+        return RIGHTS
     if kind.stub == "int | None":
         return OFFSET
     if kind.stub == "int" and kind.param == "object":
@@ -163,7 +175,8 @@ def test_refused_before_anything_is_queued(lab: Lab, machine: Any, face: str, na
 def test_every_argument_is_tried_with_something_bad() -> None:
     """A new kind of argument must be known here, or to test_bad_fd.py and test_held.py."""
     elsewhere = (fields.Fd, fields.ClosingFd, fields.SpliceFd, fields.DirFd, fields.TargetDirFd,
-                 fields.Into, fields.From, fields.AttributeValue, fields.Memory)
+                 fields.Into, fields.From, fields.AttributeValue, fields.Memory,
+                 fields.MessageInto)
     for name, entry in ENTRIES.items():
         for argument in entry.arguments:
             known = refused_by(argument) or argument.kind in elsewhere

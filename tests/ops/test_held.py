@@ -24,9 +24,9 @@ from ringmill.errors import Cancelled
 from ringmill.ops import fields
 from ringmill.ops.entry import ENTRIES
 
-INTO = (fields.Into, fields.IntoMany, fields.Word)
+INTO = (fields.Into, fields.IntoMany, fields.Word, fields.MessageInto, fields.PartsInto)
 FROM = (fields.From, fields.FromMany, fields.Parts, fields.AttributeValue, fields.Memory)
-MANY = (fields.IntoMany, fields.FromMany, fields.Parts)
+MANY = (fields.IntoMany, fields.FromMany, fields.Parts, fields.PartsInto)
 
 
 def buffer_argument(name: str, kinds: tuple[Any, ...] = (*INTO, *FROM)) -> str | None:

@@ -151,6 +151,31 @@ def sent(begin: Callable[[Any], Any]) -> Callable[..., Round]:
     return make
 
 
+def mailed(lab: Lab) -> Round:
+    """sendto and the two that tell who it was."""
+    mail, mailbox = lab.datagrams(), lab.datagrams()
+    name = mailbox.getsockname()
+
+    async def go() -> None:
+        await ringmill.aio.sendto(mail, b"x", name)
+        assert await ringmill.aio.recvfrom(mailbox, 10) == (b"x", mail.getsockname())
+        await ringmill.aio.sendto(mailbox, b"x", mail.getsockname())
+        assert await ringmill.aio.recvfrom_into(mail, bytearray(4)) == (1, name)
+
+    return go
+
+
+def passed(lab: Lab) -> Round:
+    ours, theirs = lab.pair()
+
+    async def go() -> None:
+        await ringmill.aio.send_fds(ours, [b"x"], [lab.hello])
+        _, fds, _, _ = await ringmill.aio.recv_fds(theirs, 10, 1)
+        os.close(*fds)
+
+    return go
+
+
 def accepted_each(lab: Lab) -> Round:
     listener = lab.enter_context(socket.socket(socket.AF_UNIX))
     listener.bind(b"")
@@ -291,6 +316,12 @@ ROUNDS: dict[str, Callable[..., Round]] = {
     "send": sent(lambda sock: ringmill.aio.send(sock, b"x")),
     "sendall": sent(lambda sock: ringmill.aio.sendall(sock, b"x")),
     "sendmsg": sent(lambda sock: ringmill.aio.sendmsg(sock, [b"x"])),
+    "sendto": mailed,
+    "recvfrom": mailed,
+    "recvfrom_into": mailed,
+    "recvmsg_into": received(lambda sock: ringmill.aio.recvmsg_into(sock, [bytearray(4)], 100)),
+    "send_fds": passed,
+    "recv_fds": passed,
     "shutdown": plain(lambda do, lab: do.shutdown(lab.left, socket.SHUT_WR)),
     "waitid": waited,
     "futex_wait": plain(lambda do, lab: do.futex_wait(bytearray(4), 1)),

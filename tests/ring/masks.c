@@ -86,7 +86,7 @@ static const struct name behaviours[] = {
     BEHAVIOUR(POLL_MULTISHOT),   BEHAVIOUR(BUFFER_RINGS),   BEHAVIOUR(CQE_SKIP),
     BEHAVIOUR(CANCEL_FD),        BEHAVIOUR(TASKRUN_FLAG),   BEHAVIOUR(DEFER_TASKRUN),
     BEHAVIOUR(REGISTERED_RING),  BEHAVIOUR(SEND_ZC),        BEHAVIOUR(BUNDLE),
-    BEHAVIOUR(FIXED_BUFFERS),
+    BEHAVIOUR(FIXED_BUFFERS),    BEHAVIOUR(SEND_TO),        BEHAVIOUR(SEND_WHOLE),
 };
 
 static const struct name setup_flags[] = {
@@ -98,7 +98,7 @@ static const struct name setup_flags[] = {
     SETUP(NO_SQARRAY),
 };
 
-_Static_assert(RM_FIXED_BUFFERS == 1 << (RM_BEHAVIOURS - 1), "a behaviour has no name above");
+_Static_assert(RM_SEND_WHOLE == 1 << (RM_BEHAVIOURS - 1), "a behaviour has no name above");
 _Static_assert(COUNT(behaviours) == RM_BEHAVIOURS, "a behaviour has no name above");
 
 /* The tables above are written down by hand: they may lack no entry. */

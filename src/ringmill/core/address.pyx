@@ -1,13 +1,13 @@
 """Socket addresses: Python's tuples and paths to and from `struct sockaddr`.
 
-Knows the forms of the `socket` module for IPv4, IPv6 and Unix; does not resolve names (that
-blocks) and knows no ops.
+Knows the forms of the `socket` module for IPv4, IPv6, Unix and netlink; does not resolve names
+(that blocks) and knows no ops.
 """
 from libc.string cimport memcpy, memset
 
 from ringmill.core.aux cimport (
-    AF_INET, AF_INET6, AF_UNIX, sockaddr_in, sockaddr_in6, sockaddr_storage,
-    sockaddr_un, socklen_t,
+    AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, sockaddr_in, sockaddr_in6, sockaddr_nl,
+    sockaddr_storage, sockaddr_un, socklen_t,
 )
 from ringmill.core.errno cimport ENAMETOOLONG, ENODEV
 
@@ -33,14 +33,17 @@ cdef enum:
 
 
 cdef socklen_t address_pack(object address, sockaddr_storage *out) except 0:
-    """Fill `out` from `(host, port)`, `(host, port, flowinfo, scope_id)` or a path."""
+    """Fill `out` from `(host, port)`, `(host, port, flowinfo, scope_id)`, a path, or two ints:
+    `(port, groups)` of netlink."""
     memset(out, 0, sizeof(sockaddr_storage))
     if isinstance(address, (str, bytes, bytearray, os.PathLike)):
         return pack_unix(address, <sockaddr_un *>out)
     if not isinstance(address, tuple) or not 2 <= len(address) <= 4:
         raise TypeError(
-            "an address is (host, port), (host, port, flowinfo, scope_id) or the path of a Unix "
-            f"socket, not {address!r}")
+            "an address is (host, port), (host, port, flowinfo, scope_id), the path of a Unix "
+            f"socket or netlink's (port, groups), not {address!r}")
+    if len(address) == 2 and isinstance(address[0], int):
+        return pack_netlink(address, <sockaddr_nl *>out)
     if not isinstance(address[0], str):
         raise TypeError(f"the host of an address is a str, not {type(address[0]).__name__}")
     port = address[1]
@@ -97,6 +100,13 @@ cdef socklen_t pack_inet6(tuple address, sockaddr_in6 *out) except 0:
     return sizeof(sockaddr_in6)
 
 
+cdef socklen_t pack_netlink(tuple address, sockaddr_nl *out) except 0:
+    out.nl_family = AF_NETLINK
+    out.nl_pid = operator.index(address[0])
+    out.nl_groups = operator.index(address[1])
+    return sizeof(sockaddr_nl)
+
+
 cdef bytes host_bytes(str host):
     cdef bytes text = host.encode("ascii", "replace")
     if b"\0" in text:
@@ -129,6 +139,8 @@ cdef object address_unpack(const sockaddr_storage *address, socklen_t size):
         return unpack_inet6(<const sockaddr_in6 *>address)
     if address.ss_family == AF_UNIX:
         return unpack_unix(<const sockaddr_un *>address, size)
+    if address.ss_family == AF_NETLINK:
+        return ((<const sockaddr_nl *>address).nl_pid, (<const sockaddr_nl *>address).nl_groups)
     return (address.ss_family, (<const char *>address)[UN_PATH_AT:size])
 
 

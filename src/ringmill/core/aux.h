@@ -13,6 +13,7 @@
 #include <linux/falloc.h>
 #include <linux/limits.h>
 #include <linux/openat2.h>
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>

@@ -22,6 +22,10 @@ cdef extern from "aux.h" nogil:
     struct sockaddr_un:
         unsigned short sun_family
         char *sun_path
+    struct sockaddr_nl:
+        unsigned short nl_family
+        uint32_t nl_pid
+        uint32_t nl_groups
     struct iovec:
         void *iov_base
         size_t iov_len
@@ -87,4 +91,5 @@ cdef extern from "aux.h" nogil:
     enum:
         AF_INET
         AF_INET6
+        AF_NETLINK
         AF_UNIX

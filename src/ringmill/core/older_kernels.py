@@ -20,7 +20,8 @@ _AFTER_5_15 = (
     "submit_all coop_taskrun taskrun_flag single_issuer defer_taskrun "
     "mkdirat symlinkat linkat msg_ring fsetxattr setxattr fgetxattr getxattr socket uring_cmd "
     "send_zc sendmsg_zc "
-    "accept_multishot recv_multishot buffer_rings cqe_skip cancel_fd registered_ring"
+    "accept_multishot recv_multishot buffer_rings cqe_skip cancel_fd registered_ring "
+    "send_to"
 )
 
 MISSING: dict[str, frozenset[str]] = {

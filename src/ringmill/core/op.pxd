@@ -34,6 +34,10 @@ cdef enum Result:
     R_SOCKET
     R_STAT
     R_MESSAGE
+    R_MESSAGE_INTO
+    R_FROM
+    R_FROM_INTO
+    R_FDS
     R_WAITID
     R_WOKEN
     R_EVENTS

@@ -18,7 +18,8 @@ from ringmill.core.driver cimport (
 )
 from ringmill.core.errno cimport EAGAIN, ECANCELED, ENOENT
 from ringmill.core.results cimport (
-    accepted, data_taken, events_asked, message_of, message_undo, socket_from, stat_of, waitid_of,
+    accepted, control_undo, data_taken, descriptors_of, events_asked, message_of, sender_of,
+    socket_from, stat_of, waitid_of,
 )
 from ringmill.core.ring cimport (
     IORING_OP_ASYNC_CANCEL, IORING_OP_NOP, io_uring_sqe, rm_has_op, rm_push,
@@ -214,8 +215,8 @@ cdef object op_take_rare(Op op, int kind, int res):
             return socket_from(res, op.keep)
         if kind == R_STAT:
             return stat_of(op.aux)
-        if kind == R_MESSAGE:
-            return message_of(<bytes>op.value, res, op.aux)
+        if R_MESSAGE <= kind <= R_FDS:
+            return op_take_message(op, kind, res)
         if kind == R_WOKEN:
             return True
         if kind == R_EVENTS:
@@ -226,6 +227,18 @@ cdef object op_take_rare(Op op, int kind, int res):
         raise
     finally:
         drop_aux(op)
+
+
+cdef object op_take_message(Op op, int kind, int res):
+    """What a message brought, in the form of the call that received it."""
+    if kind == R_FROM_INTO:
+        return res, sender_of(op.aux)
+    if kind == R_MESSAGE_INTO:
+        return message_of(res, op.aux)
+    data = op_take_data(op, res)
+    if kind == R_FROM:
+        return data, sender_of(op.aux)
+    return message_of(data, op.aux) if kind == R_MESSAGE else descriptors_of(data, op.aux)
 
 
 cdef object op_take_error(Op op):
@@ -263,8 +276,8 @@ cdef void op_close_brought(Op op) noexcept:
         return
     if op.kind == R_FD or op.kind == R_ACCEPT or op.kind == R_SOCKET:
         posix_close(op.res)
-    elif op.kind == R_MESSAGE and op.aux != NULL:
-        message_undo(op.aux)
+    elif R_MESSAGE <= op.kind <= R_FDS and op.aux != NULL:
+        control_undo(&op.aux.net.msg, True)
 
 
 cdef bint op_request_cancel(Op op) except -1:

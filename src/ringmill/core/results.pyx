@@ -7,6 +7,7 @@ from cpython.bytes cimport (
 )
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF
+from libc.string cimport memcpy
 from posix.unistd cimport close as posix_close
 
 from ringmill.core.address cimport address_unpack
@@ -30,8 +31,13 @@ cdef extern from "poll.h" nogil:
         POLLERR, POLLHUP, POLLNVAL
 
 cdef extern from "sys/socket.h" nogil:
+    """
+    #ifndef SCM_PIDFD
+    #define SCM_PIDFD 0x04 /* 6.5: a pidfd of the sender; asked for with SO_PASSPIDFD */
+    #endif
+    """
     enum:
-        SOL_SOCKET, SCM_RIGHTS, MSG_CMSG_CLOEXEC
+        SOL_SOCKET, SCM_PIDFD, SCM_RIGHTS, MSG_CMSG_CLOEXEC
 
 cdef extern from "sys/sysmacros.h" nogil:
     unsigned long makedev(unsigned major, unsigned minor)
@@ -99,11 +105,32 @@ cdef object accepted(int fd, object listener, const rm_aux *aux):
             address_unpack(&aux.net.address, aux.net.address_len))
 
 
-cdef object message_of(bytes data, int res, rm_aux *aux):
-    """What socket.recvmsg() returns: data, ancillary data, flags, address."""
+cdef object message_of(object data, rm_aux *aux):
+    """What socket.recvmsg() returns: data (or how much), ancillary data, flags, address."""
     cdef msghdr *message = &aux.net.msg
-    return (data[:res], ancillary_of(message), message.msg_flags & ~MSG_CMSG_CLOEXEC,
-            address_unpack(&aux.net.address, message.msg_namelen) if message.msg_namelen else None)
+    return (data, ancillary_of(message), message.msg_flags & ~MSG_CMSG_CLOEXEC, sender_of(aux))
+
+
+cdef object sender_of(const rm_aux *aux):
+    """Who sent a message; None over a connection, and when the sender has no address."""
+    return address_unpack(&aux.net.address, aux.net.msg.msg_namelen)
+
+
+cdef object descriptors_of(object data, rm_aux *aux):
+    """What socket.recv_fds() returns: data, descriptors, flags, address."""
+    cdef msghdr *message = &aux.net.msg
+    cdef list fds = []
+    cdef size_t i
+    cdef cmsghdr *c = CMSG_FIRSTHDR(message) if message.msg_controllen else NULL
+    sender = sender_of(aux)
+    while c != NULL:
+        if c.cmsg_level == SOL_SOCKET and c.cmsg_type == SCM_RIGHTS:
+            for i in range(descriptors_in(c)):
+                fds.append((<int *>CMSG_DATA(c))[i])
+        c = CMSG_NXTHDR(message, c)
+    result = (data, fds, message.msg_flags & ~MSG_CMSG_CLOEXEC, sender)
+    control_undo(message, False)  # nothing fails from here on: the rest is nobody's
+    return result
 
 
 cdef int events_asked(int res, unsigned mask) noexcept:
@@ -115,16 +142,26 @@ cdef int events_asked(int res, unsigned mask) noexcept:
     return asked if asked else res
 
 
-cdef void message_undo(rm_aux *aux) noexcept:
-    """Close the descriptors that came with a message nobody took."""
-    cdef msghdr *message = &aux.net.msg
+cdef size_t descriptors_in(const cmsghdr *c) noexcept:
+    """How many descriptors a control message brings."""
+    if c.cmsg_level != SOL_SOCKET or c.cmsg_len < CMSG_LEN(sizeof(int)):
+        return 0
+    if c.cmsg_type != SCM_RIGHTS and c.cmsg_type != SCM_PIDFD:
+        return 0
+    return (c.cmsg_len - CMSG_LEN(0)) // sizeof(int)
+
+
+cdef void control_undo(msghdr *message, bint rights) noexcept:
+    """Close the descriptors that came with a message nobody took; `rights`: passed ones, too."""
     cdef cmsghdr *c = CMSG_FIRSTHDR(message) if message.msg_controllen else NULL
-    cdef size_t i, size
+    cdef size_t i
+    cdef int fd
     while c != NULL:
-        if c.cmsg_level == SOL_SOCKET and c.cmsg_type == SCM_RIGHTS and c.cmsg_len >= CMSG_LEN(0):
-            size = c.cmsg_len - CMSG_LEN(0)
-            for i in range(size // sizeof(int)):
-                posix_close((<int *>CMSG_DATA(c))[i])
+        if rights or c.cmsg_type != SCM_RIGHTS:
+            for i in range(descriptors_in(c)):
+                memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int))
+                if fd >= 0:
+                    posix_close(fd)
         c = CMSG_NXTHDR(message, c)
 
 

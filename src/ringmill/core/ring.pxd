@@ -31,6 +31,7 @@ cdef extern from "ring.h" nogil:
         uint16_t buf_group
         int32_t splice_fd_in
         uint32_t file_index
+        uint16_t addr_len
         uint64_t addr3
 
     struct io_uring_cqe:
@@ -68,6 +69,8 @@ cdef extern from "ring.h" nogil:
         RM_RECV_MULTISHOT
         RM_READ_MULTISHOT
         RM_POLL_MULTISHOT
+        RM_SEND_TO
+        RM_SEND_WHOLE
         RM_TASKRUN_FLAG
 
     struct rm_config:

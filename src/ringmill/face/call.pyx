@@ -13,7 +13,8 @@ __all__ = [
     "fsync", "ftruncate", "fallocate", "sync_file_range", "fadvise", "madvise", "stat",
     "splice", "tee", "poll", "mkdir", "unlink", "rmdir", "symlink", "link", "rename",
     "replace", "getxattr", "setxattr", "socket", "bind", "listen", "accept", "connect",
-    "recv", "recv_into", "send", "sendall", "sendmsg", "recvmsg", "shutdown", "waitid",
+    "recv", "recv_into", "send", "sendall", "shutdown", "sendto", "sendmsg", "send_fds",
+    "recvmsg", "recvmsg_into", "recvfrom", "recvfrom_into", "recv_fds", "waitid",
     "futex_wait", "futex_wake", "accept_each", "recv_each", "read_each", "poll_each",
 ]
 
@@ -396,6 +397,26 @@ def sendall(sock, data, *, flags=0):
     return wait(start_sendall(sock, data, unsigned_of(flags)))
 
 
+def shutdown(sock, how):
+    """End one or both directions: socket.SHUT_RD, SHUT_WR, SHUT_RDWR. See shutdown(2).
+
+    >>> shutdown(left, _socket.SHUT_WR)
+    """
+    return wait(start_shutdown(sock, int_of(how)))
+
+
+def sendto(sock, data, address, *, flags=0):
+    """Send `data` as one datagram to `address` (a numeric host); the number of bytes sent.
+
+    OSError, with the address, when it is refused: EMSGSIZE for what is too long for one datagram.
+    See sendto(2).
+
+    >>> sendto(mail, b"hello", mailbox.getsockname())
+    5
+    """
+    return wait(start_sendto(sock, data, address, unsigned_of(flags)))
+
+
 def sendmsg(sock, buffers, ancdata=(), *, flags=0, address=None):
     """Send buffers and ancillary data, as socket.sendmsg does; the number of bytes sent.
 
@@ -407,10 +428,23 @@ def sendmsg(sock, buffers, ancdata=(), *, flags=0, address=None):
     return wait(start_sendmsg(sock, buffers, ancdata, unsigned_of(flags), address))
 
 
+def send_fds(sock, buffers, fds, *, flags=0, address=None):
+    """Send descriptors over a Unix socket, with some data; the number of bytes sent.
+
+    The receiver gets its own descriptors of the same open files; ours stay open. A stream carries
+    them with the first byte of the data, so there has to be one. See unix(7), SCM_RIGHTS.
+
+    >>> send_fds(left, [b"a file"], [hello])
+    6
+    """
+    return wait(start_send_fds(sock, buffers, fds, unsigned_of(flags), address))
+
+
 def recvmsg(sock, n, ancbufsize=0, *, flags=0):
     """Receive a message: (data, ancdata, msg_flags, address), as socket.recvmsg does.
 
-    n, ancbufsize: bytes of room for data and ancillary data. See recvmsg(2).
+    n, ancbufsize: bytes of room for data and ancillary data. What found none is lost: msg_flags
+    then has MSG_TRUNC or MSG_CTRUNC. Descriptors are never inherited by children. See recvmsg(2).
 
     >>> recvmsg(letter, 100)[0]
     b'a letter'
@@ -418,12 +452,46 @@ def recvmsg(sock, n, ancbufsize=0, *, flags=0):
     return wait(start_recvmsg(sock, n, ancbufsize, unsigned_of(flags)))
 
 
-def shutdown(sock, how):
-    """End one or both directions: socket.SHUT_RD, SHUT_WR, SHUT_RDWR. See shutdown(2).
+def recvmsg_into(sock, buffers, ancbufsize=0, *, flags=0):
+    """Receive a message into buffers, in order: (count, ancdata, msg_flags, address).
 
-    >>> shutdown(left, _socket.SHUT_WR)
+    >>> recvmsg_into(letter, [bytearray(2), bytearray(100)])[0]
+    8
     """
-    return wait(start_shutdown(sock, int_of(how)))
+    return wait(start_recvmsg_into(sock, buffers, ancbufsize, unsigned_of(flags)))
+
+
+def recvfrom(sock, n, *, flags=0):
+    """Receive a datagram of up to `n` bytes and who sent it: (data, address).
+
+    A longer one is cut: recvmsg tells of that. The address is None when the sender has none.
+    See recvfrom(2).
+
+    >>> recvfrom(letter, 100)
+    (b'a letter', None)
+    """
+    return wait(start_recvfrom(sock, n, unsigned_of(flags)))
+
+
+def recvfrom_into(sock, buffer, *, flags=0):
+    """Receive a datagram into `buffer`: (the number of bytes, address).
+
+    >>> recvfrom_into(letter, bytearray(100))
+    (8, None)
+    """
+    return wait(start_recvfrom_into(sock, buffer, unsigned_of(flags)))
+
+
+def recv_fds(sock, n, maxfds, *, flags=0):
+    """Receive up to `n` bytes and `maxfds` descriptors: (data, fds, msg_flags, address).
+
+    The descriptors are the caller's to close, and never inherited by children. Those that found
+    no room, here or in the process, are closed: msg_flags then has MSG_CTRUNC.
+
+    >>> data, fds, flags, address = recv_fds(passing, 100, 1)
+    >>> close(fds[0])
+    """
+    return wait(start_recv_fds(sock, n, maxfds, unsigned_of(flags)))
 
 
 def waitid(idtype, id, options):

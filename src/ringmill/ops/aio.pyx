@@ -3,7 +3,7 @@
 Generated from ops/table/ by ops/generate.py; edit there.
 """
 from cpython.bytes cimport PyBytes_AS_STRING
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint16_t, uint64_t
 
 from ringmill.core.address cimport address_pack
 from ringmill.core.aux cimport sockaddr_storage
@@ -12,6 +12,7 @@ from ringmill.core.elsewhere cimport elsewhere_begin, elsewhere_new
 from ringmill.core.hold cimport *
 from ringmill.core.op cimport *
 from ringmill.core.rest cimport rest_begin, rest_new
+from ringmill.core.sends cimport op_push_send
 from ringmill.core.ring cimport (
     RM_ACCEPT_MULTISHOT, RM_POLL_MULTISHOT, RM_READ_MULTISHOT, RM_RECV_MULTISHOT, io_uring_sqe,
 )
@@ -19,6 +20,7 @@ from ringmill.core.shots cimport Shots, shots_of_file, shots_of_socket
 from ringmill.core.views cimport Views
 from ringmill.ops.constants cimport *
 from ringmill.ops.convert cimport *
+from ringmill.ops.messages cimport *
 
 import socket as _socket
 
@@ -71,7 +73,8 @@ __all__ = [
     "fsync", "ftruncate", "fallocate", "sync_file_range", "fadvise", "madvise", "stat",
     "splice", "tee", "poll", "mkdir", "unlink", "rmdir", "symlink", "link", "rename",
     "replace", "getxattr", "setxattr", "socket", "bind", "listen", "accept", "connect",
-    "recv", "recv_into", "send", "sendall", "sendmsg", "recvmsg", "shutdown", "waitid",
+    "recv", "recv_into", "send", "sendall", "shutdown", "sendto", "sendmsg", "send_fds",
+    "recvmsg", "recvmsg_into", "recvfrom", "recvfrom_into", "recv_fds", "waitid",
     "futex_wait", "futex_wake", "accept_each", "recv_each", "read_each", "poll_each",
 ]
 
@@ -980,7 +983,7 @@ cdef Op start_send(object sock, object data, unsigned flags):
     cdef int sock_number = fd_of(sock)
     op.target = sock
     hold_view(op, data, False)
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SEND, sock_number)
+    cdef io_uring_sqe *sqe = op_push_send(op, IORING_OP_SEND, sock_number)
     sqe.addr = <uint64_t><size_t>op.view.buf
     sqe.len = io_size(op.view.len)
     sqe.msg_flags = flags | MSG_NOSIGNAL
@@ -1002,7 +1005,7 @@ cdef Op start_sendall(object sock, object data, unsigned flags):
     op.target = sock
     hold_view(op, data, False)
     op.handler = rest_new()
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SEND, sock_number)
+    cdef io_uring_sqe *sqe = op_push_send(op, IORING_OP_SEND, sock_number)
     sqe.addr = <uint64_t><size_t>op.view.buf
     sqe.len = io_size(op.view.len)
     sqe.msg_flags = flags | MSG_NOSIGNAL | MSG_WAITALL
@@ -1020,17 +1023,65 @@ def sendall(sock, data, *, flags=0):
     return start_sendall(sock, data, unsigned_of(flags))
 
 
+cdef Op start_shutdown(object sock, int how):
+    cdef Op op = op_new(R_NOTHING)
+    cdef int sock_number = fd_of(sock)
+    op.target = sock
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SHUTDOWN, sock_number)
+    sqe.len = how
+    return op
+
+
+def shutdown(sock, how):
+    """End one or both directions: socket.SHUT_RD, SHUT_WR, SHUT_RDWR. See shutdown(2).
+
+    >>> shutdown(left, _socket.SHUT_WR)
+    """
+    return start_shutdown(sock, int_of(how))
+
+
+cdef Op start_sendto(object sock, object data, object address, unsigned flags):
+    cdef Op op = op_new(R_COUNT)
+    cdef int sock_number = fd_of(sock)
+    op.target = sock
+    hold_view(op, data, False)
+    cdef bint apart = destination_out(op, address)
+    cdef unsigned opcode = IORING_OP_SEND
+    if apart:
+        opcode = IORING_OP_SENDMSG
+    cdef io_uring_sqe *sqe = op_push_send(op, opcode, sock_number)
+    sqe.addr = <uint64_t><size_t>op.view.buf
+    sqe.len = io_size(op.view.len)
+    if apart:
+        sqe.addr = <uint64_t><size_t>&op.aux.net.msg
+        sqe.len = 1
+    else:
+        sqe.addr2 = <uint64_t><size_t>&op.aux.net.address
+        sqe.addr_len = <uint16_t>op.aux.net.address_len
+    sqe.msg_flags = flags | MSG_NOSIGNAL
+    return op
+
+
+def sendto(sock, data, address, *, flags=0):
+    """Send `data` as one datagram to `address` (a numeric host); the number of bytes sent.
+
+    OSError, with the address, when it is refused: EMSGSIZE for what is too long for one datagram.
+    See sendto(2).
+
+    >>> sendto(mail, b"hello", mailbox.getsockname())
+    5
+    """
+    return start_sendto(sock, data, address, unsigned_of(flags))
+
+
 cdef Op start_sendmsg(object sock, object buffers, object ancdata, unsigned flags, object address):
     cdef Op op = op_new(R_COUNT)
     cdef int sock_number = fd_of(sock)
     op.target = sock
-    cdef Views buffers_views = hold_views(op, buffers, False)
-    hold_aux(op)
-    op.aux.net.msg.msg_iov = buffers_views.iov
-    op.aux.net.msg.msg_iovlen = buffers_views.count
+    parts_out(op, hold_views(op, buffers, False))
     ancillary_out(op, ancdata)
     peer_out(op, address)
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SENDMSG, sock_number)
+    cdef io_uring_sqe *sqe = op_push_send(op, IORING_OP_SENDMSG, sock_number)
     sqe.addr = <uint64_t><size_t>&op.aux.net.msg
     sqe.len = 1
     sqe.msg_flags = flags | MSG_NOSIGNAL
@@ -1046,6 +1097,32 @@ def sendmsg(sock, buffers, ancdata=(), *, flags=0, address=None):
     5
     """
     return start_sendmsg(sock, buffers, ancdata, unsigned_of(flags), address)
+
+
+cdef Op start_send_fds(object sock, object buffers, object fds, unsigned flags, object address):
+    cdef Op op = op_new(R_COUNT)
+    cdef int sock_number = fd_of(sock)
+    op.target = sock
+    parts_out(op, hold_views(op, buffers, False))
+    descriptors_out(op, fds, sock_number)
+    peer_out(op, address)
+    cdef io_uring_sqe *sqe = op_push_send(op, IORING_OP_SENDMSG, sock_number)
+    sqe.addr = <uint64_t><size_t>&op.aux.net.msg
+    sqe.len = 1
+    sqe.msg_flags = flags | MSG_NOSIGNAL
+    return op
+
+
+def send_fds(sock, buffers, fds, *, flags=0, address=None):
+    """Send descriptors over a Unix socket, with some data; the number of bytes sent.
+
+    The receiver gets its own descriptors of the same open files; ours stay open. A stream carries
+    them with the first byte of the data, so there has to be one. See unix(7), SCM_RIGHTS.
+
+    >>> send_fds(left, [b"a file"], [hello])
+    6
+    """
+    return start_send_fds(sock, buffers, fds, unsigned_of(flags), address)
 
 
 cdef Op start_recvmsg(object sock, object n, object ancbufsize, unsigned flags):
@@ -1064,7 +1141,8 @@ cdef Op start_recvmsg(object sock, object n, object ancbufsize, unsigned flags):
 def recvmsg(sock, n, ancbufsize=0, *, flags=0):
     """Receive a message: (data, ancdata, msg_flags, address), as socket.recvmsg does.
 
-    n, ancbufsize: bytes of room for data and ancillary data. See recvmsg(2).
+    n, ancbufsize: bytes of room for data and ancillary data. What found none is lost: msg_flags
+    then has MSG_TRUNC or MSG_CTRUNC. Descriptors are never inherited by children. See recvmsg(2).
 
     >>> recvmsg(letter, 100)[0]
     b'a letter'
@@ -1072,21 +1150,96 @@ def recvmsg(sock, n, ancbufsize=0, *, flags=0):
     return start_recvmsg(sock, n, ancbufsize, unsigned_of(flags))
 
 
-cdef Op start_shutdown(object sock, int how):
-    cdef Op op = op_new(R_NOTHING)
+cdef Op start_recvmsg_into(object sock, object buffers, object ancbufsize, unsigned flags):
+    cdef Op op = op_new(R_MESSAGE_INTO)
     cdef int sock_number = fd_of(sock)
     op.target = sock
-    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_SHUTDOWN, sock_number)
-    sqe.len = how
+    parts_in(op, hold_views(op, buffers, True))
+    ancillary_in(op, ancbufsize)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_RECVMSG, sock_number)
+    sqe.addr = <uint64_t><size_t>&op.aux.net.msg
+    sqe.len = 1
+    sqe.msg_flags = flags | MSG_CMSG_CLOEXEC
     return op
 
 
-def shutdown(sock, how):
-    """End one or both directions: socket.SHUT_RD, SHUT_WR, SHUT_RDWR. See shutdown(2).
+def recvmsg_into(sock, buffers, ancbufsize=0, *, flags=0):
+    """Receive a message into buffers, in order: (count, ancdata, msg_flags, address).
 
-    >>> shutdown(left, _socket.SHUT_WR)
+    >>> recvmsg_into(letter, [bytearray(2), bytearray(100)])[0]
+    8
     """
-    return start_shutdown(sock, int_of(how))
+    return start_recvmsg_into(sock, buffers, ancbufsize, unsigned_of(flags))
+
+
+cdef Op start_recvfrom(object sock, object n, unsigned flags):
+    cdef Op op = op_new(R_FROM)
+    cdef int sock_number = fd_of(sock)
+    op.target = sock
+    fresh_message(op, n)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_RECVMSG, sock_number)
+    sqe.addr = <uint64_t><size_t>&op.aux.net.msg
+    sqe.len = 1
+    sqe.msg_flags = flags
+    return op
+
+
+def recvfrom(sock, n, *, flags=0):
+    """Receive a datagram of up to `n` bytes and who sent it: (data, address).
+
+    A longer one is cut: recvmsg tells of that. The address is None when the sender has none.
+    See recvfrom(2).
+
+    >>> recvfrom(letter, 100)
+    (b'a letter', None)
+    """
+    return start_recvfrom(sock, n, unsigned_of(flags))
+
+
+cdef Op start_recvfrom_into(object sock, object buffer, unsigned flags):
+    cdef Op op = op_new(R_FROM_INTO)
+    cdef int sock_number = fd_of(sock)
+    op.target = sock
+    message_into(op, buffer)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_RECVMSG, sock_number)
+    sqe.addr = <uint64_t><size_t>&op.aux.net.msg
+    sqe.len = 1
+    sqe.msg_flags = flags
+    return op
+
+
+def recvfrom_into(sock, buffer, *, flags=0):
+    """Receive a datagram into `buffer`: (the number of bytes, address).
+
+    >>> recvfrom_into(letter, bytearray(100))
+    (8, None)
+    """
+    return start_recvfrom_into(sock, buffer, unsigned_of(flags))
+
+
+cdef Op start_recv_fds(object sock, object n, object maxfds, unsigned flags):
+    cdef Op op = op_new(R_FDS)
+    cdef int sock_number = fd_of(sock)
+    op.target = sock
+    fresh_message(op, n)
+    descriptors_in(op, maxfds)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_RECVMSG, sock_number)
+    sqe.addr = <uint64_t><size_t>&op.aux.net.msg
+    sqe.len = 1
+    sqe.msg_flags = flags | MSG_CMSG_CLOEXEC
+    return op
+
+
+def recv_fds(sock, n, maxfds, *, flags=0):
+    """Receive up to `n` bytes and `maxfds` descriptors: (data, fds, msg_flags, address).
+
+    The descriptors are the caller's to close, and never inherited by children. Those that found
+    no room, here or in the process, are closed: msg_flags then has MSG_CTRUNC.
+
+    >>> data, fds, flags, address = recv_fds(passing, 100, 1)
+    >>> close(fds[0])
+    """
+    return start_recv_fds(sock, n, maxfds, unsigned_of(flags))
 
 
 cdef Op start_waitid(unsigned idtype, int id, unsigned options):

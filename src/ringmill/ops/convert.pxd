@@ -17,9 +17,6 @@ cdef uint64_t offset_of(object offset) except? 0
 cdef unsigned unsigned_of(object n) except? 0
 cdef int int_of(object n) except? -1
 cdef unsigned io_size(Py_ssize_t size) noexcept
+cdef Py_ssize_t size_of(object n) except -1
 cdef unsigned fresh_bytes(Op op, object n) except? 0
 cdef int hold_word(Op op, object word) except -1
-cdef int fresh_message(Op op, object n) except -1
-cdef int ancillary_in(Op op, object size) except -1
-cdef int ancillary_out(Op op, object ancdata) except -1
-cdef int peer_out(Op op, object address) except -1

@@ -3,19 +3,13 @@
 The errors are those of `os` and `socket`: OSError for a descriptor that is none, TypeError,
 ValueError or OverflowError for what could never be right. Knows Python's types; no op by name.
 """
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.long cimport PyLong_CheckExact
 from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memcpy
 from posix.fcntl cimport F_GETFD, O_CREAT, fcntl
 
-from ringmill.core.address cimport address_pack
-from ringmill.core.aux cimport (
-    CMSG_DATA, CMSG_FIRSTHDR, CMSG_LEN, CMSG_NXTHDR, CMSG_SPACE, cmsghdr, msghdr,
-    sockaddr_storage,
-)
-from ringmill.core.errno cimport EBADF, EMSGSIZE
-from ringmill.core.hold cimport hold_aux, hold_view
+from ringmill.core.errno cimport EBADF
+from ringmill.core.hold cimport hold_view
 from ringmill.core.op cimport Names, Op
 from ringmill.core.rest cimport IO_MAX
 from ringmill.core.ring cimport io_uring_sqe
@@ -27,10 +21,6 @@ import os
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(object)
     object PyNumber_Index(object)
-
-cdef enum:
-    ANCILLARY_MAX = 1 << 20  # bytes of control data; the kernel's own limit is lower
-
 
 cdef int fd_of(object fd) except -1:
     """An int, or what fileno() says; EBADF when it is negative, as for one that is closed."""
@@ -177,74 +167,4 @@ cdef int hold_word(Op op, object word) except -1:
     if address % 4:
         raise ValueError(
             f"the address of a futex word is a multiple of 4; this one's is {address:#x}")
-    return 0
-
-
-cdef int fresh_message(Op op, object n) except -1:
-    cdef msghdr *message
-    cdef Py_ssize_t size = size_of(n)
-    op.value = PyBytes_FromStringAndSize(NULL, size)
-    hold_aux(op)
-    op.aux.net.one.iov_base = PyBytes_AS_STRING(op.value)
-    op.aux.net.one.iov_len = size
-    message = &op.aux.net.msg
-    message.msg_iov = &op.aux.net.one
-    message.msg_iovlen = 1
-    message.msg_name = &op.aux.net.address
-    message.msg_namelen = sizeof(sockaddr_storage)
-    return 0
-
-
-cdef int ancillary_in(Op op, object size) except -1:
-    """Room for `size` bytes of control data, kept by the op."""
-    cdef Py_ssize_t room = size_of(size)
-    cdef bytes memory
-    if room > ANCILLARY_MAX:
-        raise ValueError(f"ancbufsize is at most {ANCILLARY_MAX} bytes, not {size}")
-    if room == 0:
-        return 0
-    memory = PyBytes_FromStringAndSize(NULL, room)
-    op.keep = memory
-    op.aux.net.msg.msg_control = PyBytes_AS_STRING(memory)
-    op.aux.net.msg.msg_controllen = room
-    return 0
-
-
-cdef int ancillary_out(Op op, object ancdata) except -1:
-    """Lay (level, type, data) out as control messages, in memory that the op keeps."""
-    cdef list items = list(ancdata)
-    cdef Py_ssize_t size = 0
-    cdef list pieces = []
-    cdef bytes memory, data
-    cdef msghdr *message = &op.aux.net.msg
-    cdef cmsghdr *c
-    for level, kind, content in items:
-        data = bytes(memoryview(content).cast("B"))
-        pieces.append((PyNumber_Index(level), PyNumber_Index(kind), data))
-        size += CMSG_SPACE(len(data))
-    if not pieces:
-        return 0
-    if size > ANCILLARY_MAX:
-        raise OSError(EMSGSIZE, "ancillary data is too long")
-    memory = b"\0" * size
-    op.keep = memory
-    message.msg_control = PyBytes_AS_STRING(memory)
-    message.msg_controllen = size
-    c = CMSG_FIRSTHDR(message)
-    for level, kind, data in pieces:
-        c.cmsg_level = level
-        c.cmsg_type = kind
-        c.cmsg_len = CMSG_LEN(len(data))
-        memcpy(CMSG_DATA(c), <const char *>data, len(data))
-        c = CMSG_NXTHDR(message, c)
-    return 0
-
-
-cdef int peer_out(Op op, object address) except -1:
-    """Whom to send to, for a socket that is not connected."""
-    if address is None:
-        return 0
-    op.aux.net.msg.msg_namelen = address_pack(address, &op.aux.net.address)
-    op.aux.net.msg.msg_name = &op.aux.net.address
-    op.error = address
     return 0

@@ -50,7 +50,7 @@ class Second:
 
     opcode: str
     when: str
-    soft: Soft
+    soft: Soft | None  # None: another entry has the row
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,7 @@ class Entry:
     finish: tuple[str, ...] = ()  # Cython after the fields are filled
     second: Second | None = None
     elsewhere: str = ""  # Cython: when the real kernel may refuse what the soft one can
+    push: str = "op_push"  # Cython: what knows the ring that it goes to
     many: bool = False  # an iterator over results: the next two are for these
     behaviour: str = ""
     group: bool = False

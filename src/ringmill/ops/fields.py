@@ -199,14 +199,9 @@ Word = Kind(  # a futex; io_uring wants its size in the fd field
 
 # ── messages: one msghdr, filled by several arguments ───────────────────────────────────────
 
-Parts = Kind(  # what sendmsg sends; makes the msghdr, so it stands before the next two
+Parts = Kind(  # what sendmsg sends; makes the msghdr, so it stands before the next three
     "Iterable[ReadableBuffer]", "object",
-    check=(
-        "cdef Views {0}_views = hold_views(op, {0}, False)",
-        "hold_aux(op)",
-        "op.aux.net.msg.msg_iov = {0}_views.iov",
-        "op.aux.net.msg.msg_iovlen = {0}_views.count",
-    ),
+    check=("parts_out(op, hold_views(op, {0}, False))",),
     fill=("sqe.addr = <uint64_t><size_t>&op.aux.net.msg", "sqe.len = 1"),
     soft=("struct msghdr *message = rm_pointer(sqe->addr);",),
 )
@@ -214,14 +209,42 @@ Ancillary = Kind(
     "Iterable[tuple[int, int, ReadableBuffer]]", "object",
     check=("ancillary_out(op, {0})",),
 )
+Rights = Kind(  # descriptors to pass on over the socket, which is the argument `sock`
+    "Iterable[FileDescriptorLike]", "object",
+    check=("descriptors_out(op, {0}, sock_number)",),
+)
 Peer = Kind("Address | None", "object", check=("peer_out(op, {0})",))
+Destination = Kind(  # whom SEND sends to; after the buffer. `apart`: by SENDMSG, in a msghdr
+    "Address", "object",
+    check=("cdef bint apart = destination_out(op, {0})",),
+    fill=(
+        "if apart:",
+        "    sqe.addr = <uint64_t><size_t>&op.aux.net.msg",
+        "    sqe.len = 1",
+        "else:",
+        "    sqe.addr2 = <uint64_t><size_t>&op.aux.net.address",
+        "    sqe.addr_len = <uint16_t>op.aux.net.address_len",
+    ),
+    soft=(
+        "const struct sockaddr *{0} = rm_pointer(sqe->addr2);",
+        "socklen_t {0}_len = sqe->addr_len;",
+    ),
+)
 MessageSize = Kind(  # what recvmsg receives into; makes the msghdr
     "int", "object",
     check=("fresh_message(op, {0})",),
     fill=("sqe.addr = <uint64_t><size_t>&op.aux.net.msg", "sqe.len = 1"),
     soft=("struct msghdr *message = rm_pointer(sqe->addr);",),
 )
+MessageInto = Kind(
+    "WriteableBuffer", "object", check=("message_into(op, {0})",), fill=MessageSize.fill,
+)
+PartsInto = Kind(
+    "Iterable[WriteableBuffer]", "object",
+    check=("parts_in(op, hold_views(op, {0}, True))",), fill=MessageSize.fill,
+)
 AncillaryRoom = Kind("int", "object", check=("ancillary_in(op, {0})",))
+RightsRoom = Kind("int", "object", check=("descriptors_in(op, {0})",))  # how many, at most
 
 # ── numbers ─────────────────────────────────────────────────────────────────────────────────
 
@@ -337,6 +360,10 @@ Stat = Outcome(
           "int flags = (int)sqe->statx_flags;"),
 )
 Message = Outcome("tuple[bytes, list[tuple[int, int, bytes]], int, Any]", "R_MESSAGE")
+MessageCount = Outcome("tuple[int, list[tuple[int, int, bytes]], int, Any]", "R_MESSAGE_INTO")
+Sent = Outcome("tuple[bytes, Any]", "R_FROM")
+SentCount = Outcome("tuple[int, Any]", "R_FROM_INTO")
+Passed = Outcome("tuple[bytes, list[int], int, Any]", "R_FDS")
 Waited = Outcome(
     "os.waitid_result | None", "R_WAITID",
     check=("hold_aux(op)",),

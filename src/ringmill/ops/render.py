@@ -16,7 +16,7 @@ PYX_HEAD = f'''"""The awaitable ops: each function fills an SQE and returns its 
 {MADE}
 """
 from cpython.bytes cimport PyBytes_AS_STRING
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint16_t, uint64_t
 
 from ringmill.core.address cimport address_pack
 from ringmill.core.aux cimport sockaddr_storage
@@ -25,6 +25,7 @@ from ringmill.core.elsewhere cimport elsewhere_begin, elsewhere_new
 from ringmill.core.hold cimport *
 from ringmill.core.op cimport *
 from ringmill.core.rest cimport rest_begin, rest_new
+from ringmill.core.sends cimport op_push_send
 from ringmill.core.ring cimport (
     RM_ACCEPT_MULTISHOT, RM_POLL_MULTISHOT, RM_READ_MULTISHOT, RM_RECV_MULTISHOT, io_uring_sqe,
 )
@@ -32,6 +33,7 @@ from ringmill.core.shots cimport Shots, shots_of_file, shots_of_socket
 from ringmill.core.views cimport Views
 from ringmill.ops.constants cimport *
 from ringmill.ops.convert cimport *
+from ringmill.ops.messages cimport *
 
 import socket as _socket
 '''
@@ -55,7 +57,8 @@ from _typeshed import StrOrBytesPath, WriteableBuffer
 from collections.abc import Iterable
 from typing import Any
 {{extra}}
-Address = tuple[str, int] | tuple[str, int, int] | tuple[str, int, int, int] | str | bytes
+Address = (tuple[str, int] | tuple[str, int, int] | tuple[str, int, int, int]
+           | tuple[int, int] | str | bytes)
 '''
 
 C_HEAD = f"""/* How the soft kernel executes each opcode. {MADE} */
@@ -135,7 +138,7 @@ def _start(entry: Entry) -> list[str]:
         body += [f"    cdef unsigned opcode = {opcode}", f"    if {entry.second.when}:",
                  f"        opcode = IORING_OP_{entry.second.opcode}"]
         opcode = "opcode"
-    body += [f"    cdef io_uring_sqe *sqe = op_push(op, {opcode}, {fd})"]
+    body += [f"    cdef io_uring_sqe *sqe = {entry.push}(op, {opcode}, {fd})"]
     for argument in entry.arguments:
         body += _lines(argument.kind.fill, argument.name)
     body += _lines(entry.outcome.fill, "")
@@ -226,7 +229,7 @@ def soft_rows(entries: Iterable[Entry]) -> str:
         if entry.soft is not None:
             out += _row(name, entry, entry.soft)
             rows.append(f"    [IORING_OP_{entry.opcode}] = {{{entry.soft.how}, {name}}},")
-        if entry.second is not None:
+        if entry.second is not None and entry.second.soft is not None:
             soft = entry.second.soft
             if soft != entry.soft:
                 name += f"_{entry.second.opcode.lower()}"

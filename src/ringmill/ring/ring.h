@@ -49,8 +49,10 @@ enum rm_behaviour {
     RM_SEND_ZC = 1 << 10,         /* 6.0 */
     RM_BUNDLE = 1 << 11,          /* 6.10 */
     RM_FIXED_BUFFERS = 1 << 12,   /* memlock permitting */
+    RM_SEND_TO = 1 << 13,         /* 6.1: SEND takes an address */
+    RM_SEND_WHOLE = 1 << 14,      /* not 6.18: a Unix datagram that had to wait is sent whole */
 };
-#define RM_BEHAVIOURS 13
+#define RM_BEHAVIOURS 15
 
 /* What the program asks of a kernel at setup. */
 struct rm_config {

@@ -16,7 +16,7 @@
 
 #define BEHAVIOURS                                                                                 \
     (RM_ACCEPT_MULTISHOT | RM_RECV_MULTISHOT | RM_READ_MULTISHOT | RM_POLL_MULTISHOT               \
-     | RM_BUFFER_RINGS | RM_CQE_SKIP | RM_CANCEL_FD)
+     | RM_BUFFER_RINGS | RM_CQE_SKIP | RM_CANCEL_FD | RM_SEND_TO | RM_SEND_WHOLE)
 #define ENTRIES_MAX 32768 /* as in Linux; the CQ may have twice as many */
 
 /* ── setup ── */

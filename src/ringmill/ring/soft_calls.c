@@ -88,7 +88,16 @@ int rm_do_readv(int fd, const struct iovec *iov, unsigned n, uint64_t off, bool 
     return transfer(preadv2, POLLIN, fd, iov, n, off, nowait);
 }
 
+/* pwritev2 of nothing asks nobody; io_uring asks the socket, which may send an empty datagram. */
+static int send_nothing(int fd, uint64_t off) {
+    if (off != 0 && off != UINT64_MAX) return -ESPIPE;
+    return rm_result(send(fd, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT));
+}
+
 int rm_do_writev(int fd, const struct iovec *iov, unsigned n, uint64_t off, bool nowait) {
+    size_t size = 0;
+    for (unsigned i = 0; i < n; i++) size += iov[i].iov_len;
+    if (size == 0 && is_socket(fd)) return send_nothing(fd, off);
     return transfer(pwritev2, POLLOUT, fd, iov, n, off, nowait);
 }
 
@@ -110,12 +119,22 @@ static int message_flags(int flags, bool nowait) {
     return flags | MSG_NOSIGNAL | (nowait ? MSG_DONTWAIT : 0);
 }
 
+/* The one reason to wait for which there is no event: a full AF_UNIX queue (soft_try.c). The
+ * worker looks whether it was cancelled, and calls again. */
+static int nap(void) {
+    struct timespec a_moment = {0, 1000000};
+    nanosleep(&a_moment, NULL);
+    return -EINTR;
+}
+
 int rm_do_recv(int fd, void *buf, unsigned len, int flags, bool nowait) {
     return rm_result(recv(fd, buf, len, message_flags(flags, nowait)));
 }
 
-int rm_do_send(int fd, const void *buf, unsigned len, int flags, bool nowait) {
-    return rm_result(send(fd, buf, len, message_flags(flags, nowait)));
+int rm_do_send(int fd, const void *buf, unsigned len, int flags, const struct sockaddr *to,
+               socklen_t to_len, bool nowait) {
+    int r = rm_result(sendto(fd, buf, len, message_flags(flags, nowait), to, to_len));
+    return r == -EAGAIN && !nowait ? nap() : r;
 }
 
 int rm_do_recvmsg(int fd, struct msghdr *msg, int flags, bool nowait) {
@@ -123,7 +142,8 @@ int rm_do_recvmsg(int fd, struct msghdr *msg, int flags, bool nowait) {
 }
 
 int rm_do_sendmsg(int fd, const struct msghdr *msg, int flags, bool nowait) {
-    return rm_result(sendmsg(fd, msg, message_flags(flags, nowait)));
+    int r = rm_result(sendmsg(fd, msg, message_flags(flags, nowait)));
+    return r == -EAGAIN && !nowait ? nap() : r;
 }
 
 /* accept knows no MSG_DONTWAIT. Should another process take the connection between the two calls,
@@ -142,11 +162,7 @@ int rm_do_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags, bool 
 static int connect_wait(int fd, const struct sockaddr *addr, socklen_t len) {
     int r = rm_result(connect(fd, addr, len));
     if (r == -EINPROGRESS) r = until_ready(fd, POLLOUT) < 0 ? -EINTR : rm_do_connect_outcome(fd);
-    if (r != -EAGAIN) return r;
-    /* A full AF_UNIX backlog, of which no event tells that it has room again. */
-    struct timespec nap = {0, 1000000};
-    nanosleep(&nap, NULL);
-    return -EINTR;
+    return r == -EAGAIN ? nap() : r;
 }
 
 /* connect is the one call that can be kept from blocking by nothing but O_NONBLOCK. It is set

@@ -37,7 +37,8 @@ int rm_do_readv(int fd, const struct iovec *iov, unsigned n, uint64_t off, bool 
 int rm_do_writev(int fd, const struct iovec *iov, unsigned n, uint64_t off, bool nowait);
 
 int rm_do_recv(int fd, void *buf, unsigned len, int flags, bool nowait);
-int rm_do_send(int fd, const void *buf, unsigned len, int flags, bool nowait);
+int rm_do_send(int fd, const void *buf, unsigned len, int flags, const struct sockaddr *to,
+               socklen_t to_len, bool nowait); /* to == NULL: whom it is connected to */
 int rm_do_recvmsg(int fd, struct msghdr *msg, int flags, bool nowait);
 int rm_do_sendmsg(int fd, const struct msghdr *msg, int flags, bool nowait);
 int rm_do_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags, bool nowait);

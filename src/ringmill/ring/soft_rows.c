@@ -248,12 +248,21 @@ static int run_recv(const struct io_uring_sqe *sqe, bool nowait) {
     return rm_do_recv(sock, data, n, (int)flags, nowait);
 }
 
-static int run_send(const struct io_uring_sqe *sqe, bool nowait) {
+static int run_shutdown(const struct io_uring_sqe *sqe, bool nowait) {
+    int sock = sqe->fd;
+    int how = (int)sqe->len;
+    (void)nowait;
+    return rm_result(shutdown(sock, how));
+}
+
+static int run_sendto(const struct io_uring_sqe *sqe, bool nowait) {
     int sock = sqe->fd;
     const void *data = rm_pointer(sqe->addr);
     unsigned n = sqe->len;
+    const struct sockaddr *address = rm_pointer(sqe->addr2);
+    socklen_t address_len = sqe->addr_len;
     unsigned flags = (unsigned)sqe->msg_flags;
-    return rm_do_send(sock, data, n, (int)flags, nowait);
+    return rm_do_send(sock, data, n, (int)flags, address, address_len, nowait);
 }
 
 static int run_sendmsg(const struct io_uring_sqe *sqe, bool nowait) {
@@ -268,13 +277,6 @@ static int run_recvmsg(const struct io_uring_sqe *sqe, bool nowait) {
     struct msghdr *message = rm_pointer(sqe->addr);
     unsigned flags = (unsigned)sqe->msg_flags;
     return rm_do_recvmsg(sock, message, (int)flags, nowait);
-}
-
-static int run_shutdown(const struct io_uring_sqe *sqe, bool nowait) {
-    int sock = sqe->fd;
-    int how = (int)sqe->len;
-    (void)nowait;
-    return rm_result(shutdown(sock, how));
 }
 
 static int run_waitid(const struct io_uring_sqe *sqe, bool nowait) {
@@ -335,10 +337,10 @@ const struct rm_soft_row rm_soft_rows[RM_OPCODES] = {
     [IORING_OP_ACCEPT] = {RM_WHEN_READABLE, run_accept},
     [IORING_OP_CONNECT] = {RM_WHEN_WRITABLE, run_connect},
     [IORING_OP_RECV] = {RM_WHEN_READABLE, run_recv},
-    [IORING_OP_SEND] = {RM_WHEN_WRITABLE, run_send},
+    [IORING_OP_SHUTDOWN] = {RM_AT_ONCE, run_shutdown},
+    [IORING_OP_SEND] = {RM_WHEN_WRITABLE, run_sendto},
     [IORING_OP_SENDMSG] = {RM_WHEN_WRITABLE, run_sendmsg},
     [IORING_OP_RECVMSG] = {RM_WHEN_READABLE, run_recvmsg},
-    [IORING_OP_SHUTDOWN] = {RM_AT_ONCE, run_shutdown},
     [IORING_OP_WAITID] = {RM_IN_OWN_WORKER, run_waitid},
     [IORING_OP_FUTEX_WAIT] = {RM_IN_OWN_WORKER, run_futex_wait},
     [IORING_OP_FUTEX_WAKE] = {RM_AT_ONCE, run_futex_wake},

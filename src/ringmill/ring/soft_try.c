@@ -84,6 +84,30 @@ static bool shoot_multi(struct soft *s, struct soft_req *r) {
     return true;
 }
 
+/* Of a full AF_UNIX queue that is not our own peer's (a listener's backlog, the queue of whom a
+ * datagram is addressed to) no event will tell when there is room. */
+static bool waits_unseen(const struct soft_req *r) {
+    const struct io_uring_sqe *sqe = &r->sqe;
+    const struct msghdr *msg = (const struct msghdr *)(uintptr_t)sqe->addr;
+    int domain = 0;
+    socklen_t size = sizeof domain;
+    switch (sqe->opcode) {
+    case IORING_OP_CONNECT: return !(r->bits & SOFT_CONNECTING);
+    case IORING_OP_SEND:
+        if (!sqe->addr2)
+            return false;
+        else
+            break;
+    case IORING_OP_SENDMSG:
+        if (!msg->msg_name)
+            return false;
+        else
+            break;
+    default: return false;
+    }
+    return getsockopt(sqe->fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
+}
+
 bool soft_shoot(struct soft *s, struct soft_req *r) {
     if (r->bits & SOFT_MULTI) return shoot_multi(s, r);
     for (;;) {
@@ -95,8 +119,7 @@ bool soft_shoot(struct soft *s, struct soft_req *r) {
             return true;
         }
         if (res == -EAGAIN && !(r->bits & SOFT_DONTWAIT)) {
-            /* AF_UNIX: the listener's backlog is full, and no event will tell when it is not. */
-            if (r->sqe.opcode != IORING_OP_CONNECT || (r->bits & SOFT_CONNECTING)) return false;
+            if (!waits_unseen(r)) return false;
             soft_hand_over(s, r, SOFT_OWN);
             return true;
         }

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ops.specimens import files, many, paths, sockets, waiting
+from ops.specimens import files, many, messages, paths, sockets, waiting
 from ops.specimens.scene import Failure, Scene, Specimen, content
 from ringmill.ops import table  # noqa: F401  (fills ENTRIES)
 from ringmill.ops.entry import ENTRIES, Entry
@@ -21,7 +21,7 @@ __all__ = [
     "specimen",
 ]
 
-SPECIMENS = {name: made for room in (files, paths, sockets, waiting, many)
+SPECIMENS = {name: made for room in (files, paths, sockets, messages, waiting, many)
              for name, made in room.SPECIMENS.items()}
 
 

@@ -15,7 +15,6 @@ from ops.specimens.scene import (
     Specimen,
     all_of,
     kind_of,
-    letter_of,
     who,
 )
 
@@ -138,8 +137,5 @@ SPECIMENS: dict[str, Specimen] = {
                           lambda data: (len(data), data)),
     "send": sends("data", lambda: bytearray(b"some bytes"), 10),
     "sendall": all_of(sends("data", lambda: bytearray(b"some bytes"), 10)),
-    "sendmsg": sends("buffers", lambda: [bytearray(b"some "), bytearray(b"bytes")], 10),
-    "recvmsg": receives("n", lambda: 100, lambda result, _: letter_of(result),
-                        lambda data: (data, [], 0)),
     "shutdown": Specimen(shutdown_works, NEVER_WAITS, shutdown_fails),
 }

@@ -10,4 +10,6 @@ Each module here is a room of the manual, in this order.
 
 from __future__ import annotations
 
-from ringmill.ops.table import files, paths, sockets, waiting, many  # noqa: F401
+from ringmill.ops.table import (  # noqa: F401
+    files, paths, sockets, messages, waiting, many,
+)

@@ -8,22 +8,16 @@ from ringmill.ops.entry import at_once, op, when_readable, when_writable
 from ringmill.ops.fields import (
     Accepted,
     Address,
-    Ancillary,
-    AncillaryRoom,
     Count,
     Data,
     Fd,
     Fresh,
     From,
     Into,
-    Message,
-    MessageSize,
     NewSocket,
     Nothing,
     Number,
     NumberAsFd,
-    Parts,
-    Peer,
     Whole,
 )
 
@@ -92,7 +86,7 @@ def recv_into(sock: Fd, buffer: Into, *, flags: Number("msg_flags") = 0) -> Coun
     """
 
 
-@op("SEND", soft=when_writable("rm_do_send(sock, data, n, (int)flags, nowait)"))
+@op("SEND", push="op_push_send", soft=None)
 def send(sock: Fd, data: From, *, flags: Number("msg_flags", also="MSG_NOSIGNAL") = 0) -> Count:
     """Send `data`; the number of bytes sent, which may be less. See send(2).
 
@@ -101,7 +95,7 @@ def send(sock: Fd, data: From, *, flags: Number("msg_flags", also="MSG_NOSIGNAL"
     """
 
 
-@op("SEND", soft=None)
+@op("SEND", push="op_push_send", soft=None)
 def sendall(sock: Fd, data: From, *,
             flags: Number("msg_flags", also="MSG_NOSIGNAL | MSG_WAITALL") = 0) -> Whole:
     """Send all of `data`, however many sends that takes.
@@ -109,30 +103,6 @@ def sendall(sock: Fd, data: From, *,
     When it raises, a part of it may have been sent.
 
     >>> sendall(left, b"hello")
-    """
-
-
-@op("SENDMSG", soft=when_writable("rm_do_sendmsg(sock, message, (int)flags, nowait)"))
-def sendmsg(sock: Fd, buffers: Parts, ancdata: Ancillary = (), *,
-            flags: Number("msg_flags", also="MSG_NOSIGNAL") = 0, address: Peer = None) -> Count:
-    """Send buffers and ancillary data, as socket.sendmsg does; the number of bytes sent.
-
-    ancdata: (level, type, data) each. See sendmsg(2).
-
-    >>> sendmsg(left, [b"hel", b"lo"])
-    5
-    """
-
-
-@op("RECVMSG", soft=when_readable("rm_do_recvmsg(sock, message, (int)flags, nowait)"))
-def recvmsg(sock: Fd, n: MessageSize, ancbufsize: AncillaryRoom = 0, *,
-            flags: Number("msg_flags", also="MSG_CMSG_CLOEXEC") = 0) -> Message:
-    """Receive a message: (data, ancdata, msg_flags, address), as socket.recvmsg does.
-
-    n, ancbufsize: bytes of room for data and ancillary data. See recvmsg(2).
-
-    >>> recvmsg(letter, 100)[0]
-    b'a letter'
     """
 
 
