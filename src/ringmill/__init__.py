@@ -21,6 +21,11 @@ from ringmill.face.scope import scope
 from ringmill.face.timeout import timeout
 from ringmill.face.threads import in_thread
 
+# memory within budgets
+from ringmill.core.figures import Memory
+from ringmill.core.lease import Lease
+from ringmill.face.memory import lease
+
 # ops: one system call each, named as in `os` and `socket`; ops/table/ has them all
 from ringmill.core.op import Op
 from ringmill.face import call as _call
@@ -61,11 +66,11 @@ broadcast = _composite.call_face(_transfer.broadcast)
 
 __all__ = [
     "Adaptive", "Cancelled", "ClosedError", "Cluster", "Fiber", "Fixed", "IncompleteRead",
-    "Machine", "Op", "PipeReader", "PipeWriter", "Process", "Progress", "Relative", "Resolve",
-    "RingmillError", "SharedEvent", "Task", "WorkerError", "WouldBlock", "WouldExceedBudget",
-    "WrongThread", "aio", "broadcast", "copy", "current", "drive", "in_thread", "machine",
-    "open_process", "park", "probe", "read_exactly", "run", "run_process", "scope", "sendfile",
-    "signals", "sleep", "spawn", "tcp_connect", "tcp_listen", "timeout", "unpark", "wait",
-    "yield_now",
+    "Lease", "Machine", "Memory", "Op", "PipeReader", "PipeWriter", "Process", "Progress",
+    "Relative", "Resolve", "RingmillError", "SharedEvent", "Task", "WorkerError", "WouldBlock",
+    "WouldExceedBudget", "WrongThread", "aio", "broadcast", "copy", "current", "drive",
+    "in_thread", "lease", "machine", "open_process", "park", "probe", "read_exactly", "run",
+    "run_process", "scope", "sendfile", "signals", "sleep", "spawn", "tcp_connect", "tcp_listen",
+    "timeout", "unpark", "wait", "yield_now",
 ]
 __all__ += _call.__all__

@@ -8,6 +8,7 @@ task of ringmill (`ringmill.run(main())`), waited for in a fiber (`ringmill.wait
 from __future__ import annotations
 
 from ringmill.face.composite import read_exactly, tcp_connect, tcp_listen
+from ringmill.face.memory import lease_op as lease
 from ringmill.face.spawn import (
     join_op as join, park_op as park, sleep_op as sleep, yield_now_op as yield_now,
 )
@@ -22,7 +23,7 @@ from ringmill.processes.process import AsyncProcess as Process, open_process_op 
 from ringmill.processes.run import run_process
 
 __all__ = [
-    "PipeReader", "PipeWriter", "Process", "broadcast", "copy", "in_thread", "join",
+    "PipeReader", "PipeWriter", "Process", "broadcast", "copy", "in_thread", "join", "lease",
     "open_process", "park", "read_exactly", "run_process", "sendfile", "sleep", "tcp_connect",
     "tcp_listen", "yield_now",
 ]

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 # The counters of machine.stats() that are zero when nobody waits for anything: ops alive, Python
-# buffers and blocks they hold, slices of buffer rings, fibers and tasks that have not ended, those
-# that could run, timers.
+# buffers and blocks they hold, slices of buffer rings, leases of the arena, fibers and tasks that
+# have not ended, those that could run, timers.
 AT_REST = (
-    "ops_live", "views_held", "blocks_held", "buffers_lent", "strands", "ready", "timers",
+    "ops_live", "views_held", "blocks_held", "buffers_lent", "leases", "strands", "ready", "timers",
 )
 
 

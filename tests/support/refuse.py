@@ -1,9 +1,9 @@
 """Run a program where io_uring is forbidden, as container runtimes forbid it, or memory is scarce.
 
-usage: python refuse.py EPERM|ENOSYS|ENOMEM|MEMLOCK command arguments...
+usage: python refuse.py EPERM|ENOSYS|ENOMEM|MEMLOCK[=bytes] command arguments...
 
 The first three install a seccomp filter that answers io_uring_setup, _enter and _register with
-that errno; MEMLOCK sets the limit of locked memory to nothing and gives up the privilege to
+that errno; MEMLOCK sets the limit of locked memory (to nothing) and gives up the privilege to
 ignore it. Then the command is executed in place. Knows Linux on x86-64 and aarch64, where the
 three calls have the same numbers; knows nothing of ringmill.
 """
@@ -47,13 +47,13 @@ def forbid(error: int) -> None:
     control(PR_SET_SECCOMP, MODE_FILTER, ctypes.byref(program), 0, 0)
 
 
-def starve() -> None:
-    """Allow no locked memory, not even to root."""
+def starve(limit: int) -> None:
+    """Allow no more locked memory than `limit` bytes, not even to root."""
     try:
         control(PR_CAPBSET_DROP, CAP_IPC_LOCK, 0, 0, 0)
     except PermissionError:
         pass  # not root: there is no privilege to give up
-    resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (limit, limit))
 
 
 def control(*arguments: object) -> None:
@@ -63,8 +63,8 @@ def control(*arguments: object) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "MEMLOCK":
-        starve()
+    if sys.argv[1].startswith("MEMLOCK"):
+        starve(int(sys.argv[1].partition("=")[2] or 0))
     else:
         forbid(getattr(errno, sys.argv[1]))
     os.execvp(sys.argv[2], sys.argv[2:])

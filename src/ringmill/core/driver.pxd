@@ -46,7 +46,10 @@ cdef class Driver:
     cdef bint dead                 # closed, or left behind by a fork
     cdef rm_aux *aux_free
     cdef uint32_t aux_out, holds   # blocks and buffers that ops hold
+    cdef uint32_t aux_spare        # blocks on the freelist
     cdef uint32_t cancels_again    # timers that will repeat a cancel, if need be
+    cdef object arena              # memory that is lent: an Arena; where it lies, once it does
+    cdef size_t arena_at, arena_size
     cdef uint64_t stale            # CQEs of ops that were gone: shown in stats()
     cdef int make_room(self, rm_ring *ring) except -1
     cdef rm_ring *open_beside(self) except NULL

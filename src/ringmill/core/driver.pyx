@@ -159,6 +159,7 @@ cdef rm_aux *aux_take(Driver driver) except NULL:
     cdef rm_aux *aux = driver.aux_free
     if aux != NULL:
         driver.aux_free = aux.next
+        driver.aux_spare -= 1
         memset(aux, 0, sizeof(rm_aux))
     else:
         aux = <rm_aux *>calloc(1, sizeof(rm_aux))
@@ -175,6 +176,7 @@ cdef void aux_give(Driver driver, rm_aux *aux) noexcept:
     else:
         aux.next = driver.aux_free
         driver.aux_free = aux
+        driver.aux_spare += 1
 
 
 # ── queues of waiters ───────────────────────────────────────────────────────────────────────

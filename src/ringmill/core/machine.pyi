@@ -1,15 +1,17 @@
 """The core's machine, as type checkers see it; programs use the one of face/machine.py."""
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from ringmill.core.balance import Balance
 from ringmill.core.driver import Driver
+from ringmill.core.figures import Memory
 from ringmill.core.kernel import Kernel
 
 class Machine(Driver):
     def __init__(
         self, kernel: str | None = None, *, balance: Balance | None = None, spin: bool = True,
-        sqpoll: bool = False, entries: int = ..., ops_max: int = ..., workers_max: int = 0,
+        sqpoll: bool = False, entries: int = ..., ops_max: int = ..., arena: int = ..., on_full: Literal["wait", "raise"] = "wait",
+        workers_max: int = 0,
     ) -> None: ...
     @property
     def balance(self) -> Balance: ...
@@ -20,5 +22,6 @@ class Machine(Driver):
     def call_threadsafe(self, function: Callable[..., object], *arguments: Any) -> None: ...
     def wakeup(self) -> None: ...
     def stats(self) -> dict[str, int]: ...
+    def memory(self) -> Memory: ...
     def facts(self) -> dict[str, int]: ...
     def end(self) -> None: ...

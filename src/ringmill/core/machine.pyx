@@ -5,17 +5,21 @@ How it turns is told in turn. Knows kernels and strands; does not know how a str
 """
 from libc.stdint cimport int64_t, uint64_t
 
+from ringmill.core.arena cimport Arena, arena_new
+from ringmill.core.aux cimport rm_aux
 from ringmill.core.balance cimport Adaptive
+from ringmill.core.budget cimport waits_of
 from ringmill.core.buffers cimport Group
 from ringmill.core.cancel cimport op_cancel_all, op_release_all
 from ringmill.core.driver cimport (
-    driver_free, driver_init, here, here_or_none, ready_clear, set_here,
+    driver_free, driver_init, here, here_or_none, ready_clear, rm_slot, set_here,
 )
 from ringmill.core.kernel cimport close_ring, forget_ring, open_ring, open_soft, ring_is_soft
+from ringmill.core.op cimport op_bytes, ops_spare_bytes
 from ringmill.core.pace cimport pace_new
-from ringmill.core.ring cimport rm_enter, rm_now_ns, rm_ring
+from ringmill.core.ring cimport io_uring_cqe, io_uring_sqe, rm_enter, rm_now_ns, rm_ring
 from ringmill.core.strand cimport Strand
-from ringmill.core.timers cimport Timers
+from ringmill.core.timers cimport Timers, rm_entry
 from ringmill.core.turn cimport (
     REAP_MAX, Turner, machine_arm_wake, machine_looked, machine_reap, runnable,
 )
@@ -40,8 +44,11 @@ cdef extern from "unistd.h" nogil:
 cdef enum:
     ENTRIES = 1024          # SQEs: 64 KiB; a full queue costs one enter more, nothing else
     CQ_PER_SQ = 8           # multishot makes many CQEs of one SQE; overflow is safe but slow
+    ARENA = 32 << 20        # bytes; address space until they are leased
     OPS_MAX = 1 << 20       # op slots: 16 bytes each, grown by doubling up to this
     DRAIN_NS = 1_000_000_000  # for ops to end at close; the kernel is not asked politely then
+
+cdef object ARENA_MAX = 1 << 40  # bytes: more than a page's number can tell of
 
 cdef object machines = weakref.WeakSet()
 cdef object guard_let_go = guard.let_go  # held here: modules are empty when the interpreter ends
@@ -79,8 +86,9 @@ cdef class Machine(Turner):
     balance: Fixed(n), Relative(…) or Adaptive(target_s=…): how long runnable fibers may keep
     the machine from looking at I/O. spin: wait awake for up to 50 µs where completions come that
     fast. sqpoll: let a kernel thread submit (costs a core). entries: SQEs, a power of two.
-    ops_max: ops that may be alive at once; more raise WouldExceedBudget. workers_max: threads of
-    the soft kernel (0: four per processor, at most 32).
+    ops_max: ops that may be alive at once; more raise WouldExceedBudget. arena: bytes that may be
+    leased at once. on_full: whether who wants more waits in line, or raises WouldExceedBudget.
+    workers_max: threads of the soft kernel (0: four per processor, at most 32).
 
     Afterwards `kernel` is the one that answers, and why (`.name`, `.why`); `balance` the policy.
 
@@ -89,13 +97,16 @@ cdef class Machine(Turner):
     """
 
     def __init__(self, kernel=None, *, balance=None, spin=True, sqpoll=False, entries=ENTRIES,
-                 ops_max=OPS_MAX, workers_max=0):
+                 ops_max=OPS_MAX, arena=ARENA, on_full="wait", workers_max=0):
         if here_or_none() is not None:
             raise RingmillError("this thread has a machine already; close it first")
         if not 8 <= entries <= 32768 or entries & (entries - 1):
             raise ValueError(f"entries is a power of two, 8 to 32768, not {entries}")
         if ops_max < 1:
             raise ValueError(f"ops_max is 1 or more, not {ops_max}")
+        if not 0 <= arena <= ARENA_MAX:
+            raise ValueError(f"arena is 0 to {ARENA_MAX} bytes, not {arena}")
+        waits = waits_of(on_full, True)
         self.balance = Adaptive() if balance is None else balance
         self.pace = pace_new(self.balance)
         self.spin.wanted = spin
@@ -104,6 +115,7 @@ cdef class Machine(Turner):
         driver_init(self, ops_max)
         self.kernel = open_ring(&self.ring, kernel, sqpoll, entries, entries * CQ_PER_SQ,
                                 workers_max)
+        self.arena = arena_new(self, arena, waits)
         self.dead = False
         self.pid = getpid()
         self.thread = PyThread_get_thread_ident()
@@ -121,6 +133,8 @@ cdef class Machine(Turner):
         self.wake = Wake()
 
     def __dealloc__(self):
+        if self.arena is not None:
+            (<Arena>self.arena).driver = NULL  # leases may live on
         if machine_left(self):
             driver_free(self)
 
@@ -162,6 +176,7 @@ cdef class Machine(Turner):
         return {
             "ops_live": self.ops_live, "ops_max": self.ops_max, "slots": self.slots_size,
             "views_held": self.holds, "blocks_held": self.aux_out,
+            "leases": (<Arena>self.arena).leases,
             "buffers_lent": sum((<Group>each).lent for each in groups),
             "buffers_starved": sum((<Group>each).starved for each in groups),
             "strands": len(self.strands), "ready": runnable(self),
@@ -172,6 +187,27 @@ cdef class Machine(Turner):
             "stale": self.stale, "switches": self.pace.switched + self.pace.switches,
             "max_switches_between_io": self.pace.switches_max,
             "waits": self.waits, "spins": self.spin.spins, "spins_won": self.spin.won,
+        }
+
+    def memory(self):
+        """Bytes by what they are for; see `ringmill.Memory`."""
+        cdef Arena arena = <Arena>self.arena
+        cdef list rings = [(self.ring.sq_entries, self.ring.cq_entries)]
+        cdef list groups = [each for each in (self.group, self.group_beside) if each is not None]
+        if self.beside != NULL:
+            rings.append((self.beside.sq_entries, self.beside.cq_entries))
+        return {
+            "rings": sum([sq * sizeof(io_uring_sqe) + cq * sizeof(io_uring_cqe)
+                          for sq, cq in rings]),
+            "op_slots": self.slots_size * sizeof(rm_slot),
+            "ops": self.ops_live * op_bytes(), "ops_spare": ops_spare_bytes(),
+            "blocks": self.aux_out * sizeof(rm_aux),
+            "blocks_spare": self.aux_spare * sizeof(rm_aux),
+            "buffer_groups": sum([(<Group>each).mapped for each in groups]),
+            "arena": arena.size, "arena_leased": arena.used,
+            "arena_high_water": arena.high_water, "arena_registered": arena.registered_bytes(),
+            "runqueues": (self.ready.mask + self.urgent.mask + 2) * sizeof(void *),
+            "timers": self.timers.room * sizeof(rm_entry),
         }
 
     @property
@@ -245,6 +281,7 @@ cdef int machine_drain(Machine self) except -1:
 cdef int machine_let_go(Machine self, object strands) except -1:
     """Everything but the rings. `strands`: those that are to unwind now, if they can."""
     op_release_all(self)
+    (<Arena>self.arena).forget()
     for group in (self.group, self.group_beside):
         if group is not None:
             (<Group>group).close()

@@ -82,6 +82,7 @@ def _meanings() -> dict[str, Masks]:
         meanings[name] = meanings.get(name, Masks()) | Masks(behaviours=1 << bit)
     for name, bit in SETUP_FLAGS.items():
         meanings[name] = meanings.get(name, Masks()) | Masks(setup=1 << bit)
+    meanings["fixed"] = meanings["fixed_buffers"]
     return meanings
 
 

@@ -100,3 +100,5 @@ cdef inline void drop_buffers(Op op) noexcept:
         op.views = None
 
 cdef void forget_value() noexcept
+cdef size_t ops_spare_bytes() noexcept
+cdef size_t op_bytes() noexcept

@@ -72,6 +72,7 @@ cdef extern from "ring.h" nogil:
         RM_SEND_TO
         RM_SEND_WHOLE
         RM_TASKRUN_FLAG
+        RM_FIXED_BUFFERS
 
     struct rm_config:
         unsigned entries

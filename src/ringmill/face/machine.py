@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack
 
 from ringmill.core.balance import Balance
 from ringmill.core.driver import _set_factory
@@ -30,6 +30,8 @@ class MachineOptions(TypedDict, total=False):
     sqpoll: bool
     entries: int
     ops_max: int
+    arena: int
+    on_full: Literal["wait", "raise"]
     workers_max: int
 
 

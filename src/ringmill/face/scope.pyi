@@ -1,13 +1,18 @@
 """Scopes, as type checkers see them."""
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, Self, final, overload
+from typing import Any, Literal, Self, final, overload
 
 from ringmill.face.fiber import Fiber
 from ringmill.face.task import Task
 
 @final
 class scope:
+    def __init__(
+        self, *, memory: int | None = None, on_full: Literal["wait", "raise"] | None = None,
+    ) -> None: ...
+    @property
+    def memory_used(self) -> int: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None,

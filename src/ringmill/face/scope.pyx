@@ -8,6 +8,8 @@ Knows strands; does not know what they do.
 cimport cython
 from libc.stdint cimport uint64_t
 
+from ringmill.core.budget cimport Budget, budget_new, waits_of
+from ringmill.core.lease cimport budget_here, set_budget
 from ringmill.core.machine cimport Machine, machine_here
 from ringmill.core.driver cimport Waiter, check_thread
 from ringmill.core.op cimport K_DONE, P_TAKEN, Op, op_attach, op_complete_value, op_local
@@ -40,7 +42,11 @@ cdef class Child(Waiter):
 
 @cython.final
 cdef class scope:
-    """A context manager that owns the fibers and tasks spawned in it; see the module."""
+    """A context manager that owns the fibers and tasks spawned in it; see the module.
+
+    memory: bytes that may be leased in it at once; whoever wants more waits in line or, with
+    on_full="raise", gets WouldExceedBudget (None: as the machine was told).
+    """
     cdef Machine machine
     cdef Strand host           # who runs the block
     cdef set children
@@ -49,16 +55,32 @@ cdef class scope:
     cdef int before
     cdef uint64_t ticket       # of the cancel that the host was asked for
     cdef bint entered, closing, asked
+    cdef object memory, on_full
+    cdef Budget budget         # of its memory, if that is bounded
+    cdef object outside        # what this context's was before
+
+    def __init__(self, *, memory=None, on_full=None):
+        if memory is not None and memory < 1:
+            raise ValueError(f"memory is 1 byte or more, or None; not {memory}")
+        waits_of(on_full, True)
+        self.memory = memory
+        self.on_full = on_full
 
     def __enter__(self):
         if self.entered:
             raise RuntimeError("a scope is entered once; make a new one")
+        cdef Budget around
         self.entered = True
         self.machine = machine_here()
         self.host = strand_here(self.machine)
         self.before = self.host.cancels - self.host.unraised
         self.children = set()
         self.errors = []
+        if self.memory is not None:
+            around = budget_here(self.machine)
+            self.budget = budget_new("scope", self.memory, around,
+                                     waits_of(self.on_full, around.waits))
+            self.outside = set_budget(self.budget)
         return self
 
     def __exit__(self, kind, error, traceback):
@@ -94,6 +116,11 @@ cdef class scope:
         scope_cancel(self)
 
     @property
+    def memory_used(self):
+        """Bytes that are leased in it now (0 when its memory is not bounded)."""
+        return self.budget.used if self.budget is not None else 0
+
+    @property
     def cancelled(self):
         """Whether cancel() was called, or a child's error had the same effect."""
         return self.asked
@@ -123,6 +150,9 @@ async def scope_end(scope self, error):
     if error is not None:
         scope_cancel(self)
     stopped = await scope_wait(self)
+    if self.budget is not None:
+        self.budget.closed = True
+        set_budget(self.outside)
     if self.errors:
         if error is not None and not isinstance(error, Cancelled):
             self.errors.append(error)

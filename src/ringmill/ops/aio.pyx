@@ -6,6 +6,7 @@ from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport uint16_t, uint64_t
 
 from ringmill.core.address cimport address_pack
+from ringmill.core.arena cimport fix, fix_many
 from ringmill.core.aux cimport sockaddr_storage
 from ringmill.core.each cimport Each, each_new, shots_new
 from ringmill.core.elsewhere cimport elsewhere_begin, elsewhere_new
@@ -186,6 +187,7 @@ cdef Op start_readinto(object fd, object buffer, object offset):
     sqe.addr = <uint64_t><size_t>op.view.buf
     sqe.len = io_size(op.view.len)
     sqe.off = offset_at
+    fix(op, sqe)
     return op
 
 
@@ -210,6 +212,7 @@ cdef Op start_readv(object fd, object buffers, object offset):
     sqe.addr = <uint64_t><size_t>buffers_views.iov
     sqe.len = buffers_views.count
     sqe.off = offset_at
+    fix_many(op, sqe)
     return op
 
 
@@ -232,6 +235,7 @@ cdef Op start_write(object fd, object data, object offset):
     sqe.addr = <uint64_t><size_t>op.view.buf
     sqe.len = io_size(op.view.len)
     sqe.off = offset_at
+    fix(op, sqe)
     return op
 
 
@@ -255,6 +259,7 @@ cdef Op start_write_all(object fd, object data, object offset):
     sqe.addr = <uint64_t><size_t>op.view.buf
     sqe.len = io_size(op.view.len)
     sqe.off = offset_at
+    fix(op, sqe)
     rest_begin(op, sqe)
     return op
 
@@ -279,6 +284,7 @@ cdef Op start_writev(object fd, object buffers, object offset):
     sqe.addr = <uint64_t><size_t>buffers_views.iov
     sqe.len = buffers_views.count
     sqe.off = offset_at
+    fix_many(op, sqe)
     return op
 
 

@@ -19,6 +19,7 @@ from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport uint16_t, uint64_t
 
 from ringmill.core.address cimport address_pack
+from ringmill.core.arena cimport fix, fix_many
 from ringmill.core.aux cimport sockaddr_storage
 from ringmill.core.each cimport Each, each_new, shots_new
 from ringmill.core.elsewhere cimport elsewhere_begin, elsewhere_new

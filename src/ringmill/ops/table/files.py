@@ -40,6 +40,10 @@ from ringmill.ops.fields import (
 )
 
 
+LEASED = ("fix(op, sqe)",)  # memory of the arena: the kernel may have it registered
+LEASED_MANY = ("fix_many(op, sqe)",)
+
+
 @op("NOP", soft=at_once("0"))
 def nop() -> Nothing:
     """Go through the kernel and back, doing nothing: what one op costs.
@@ -91,7 +95,7 @@ def read(fd: Fd, n: Fresh, *, offset: Offset() = None) -> Data:
     """
 
 
-@op("READ", soft=None)
+@op("READ", soft=None, finish=LEASED)
 def readinto(fd: Fd, buffer: Into, *, offset: Offset() = None) -> Count:
     """Read up to len(buffer) bytes into `buffer`; the number read, 0 at the end of the file.
 
@@ -102,7 +106,7 @@ def readinto(fd: Fd, buffer: Into, *, offset: Offset() = None) -> Count:
     """
 
 
-@op("READV", soft=when_readable("rm_do_readv(fd, buffers, n, offset, nowait)"))
+@op("READV", soft=when_readable("rm_do_readv(fd, buffers, n, offset, nowait)"), finish=LEASED_MANY)
 def readv(fd: Fd, buffers: IntoMany, *, offset: Offset() = None) -> Count:
     """Read into several writable buffers, in order; the number of bytes read. See readv(2).
 
@@ -111,7 +115,7 @@ def readv(fd: Fd, buffers: IntoMany, *, offset: Offset() = None) -> Count:
     """
 
 
-@op("WRITE", soft=when_writable("rm_do_write(fd, data, n, offset, nowait)"))
+@op("WRITE", soft=when_writable("rm_do_write(fd, data, n, offset, nowait)"), finish=LEASED)
 def write(fd: Fd, data: From, *, offset: Offset() = None) -> Count:
     """Write `data`; the number of bytes written, which may be less. See write(2), pwrite(2).
 
@@ -120,7 +124,7 @@ def write(fd: Fd, data: From, *, offset: Offset() = None) -> Count:
     """
 
 
-@op("WRITE", soft=None)
+@op("WRITE", soft=None, finish=LEASED)
 def write_all(fd: Fd, data: From, *, offset: Offset() = None) -> Whole:
     """Write all of `data`, however many writes that takes, at the position or from `offset` on.
 
@@ -130,7 +134,8 @@ def write_all(fd: Fd, data: From, *, offset: Offset() = None) -> Whole:
     """
 
 
-@op("WRITEV", soft=when_writable("rm_do_writev(fd, buffers, n, offset, nowait)"))
+@op("WRITEV", soft=when_writable("rm_do_writev(fd, buffers, n, offset, nowait)"),
+    finish=LEASED_MANY)
 def writev(fd: Fd, buffers: FromMany, *, offset: Offset() = None) -> Count:
     """Write several buffers, in order; the number of bytes written. See writev(2).
 
