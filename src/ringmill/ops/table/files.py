@@ -39,7 +39,6 @@ from ringmill.ops.fields import (
     Whole,
 )
 
-
 LEASED = ("fix(op, sqe)",)  # memory of the arena: the kernel may have it registered
 LEASED_MANY = ("fix_many(op, sqe)",)
 
