@@ -10,8 +10,8 @@ from ringmill.core.kernel import Kernel
 class Machine(Driver):
     def __init__(
         self, kernel: str | None = None, *, balance: Balance | None = None, spin: bool = True,
-        sqpoll: bool = False, entries: int = ..., ops_max: int = ..., arena: int = ..., on_full: Literal["wait", "raise"] = "wait",
-        workers_max: int = 0,
+        sqpoll: bool = False, entries: int = ..., ops_max: int = ..., arena: int = ...,
+        on_full: Literal["wait", "raise"] = "wait", workers_max: int = 0,
     ) -> None: ...
     @property
     def balance(self) -> Balance: ...
