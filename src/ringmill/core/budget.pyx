@@ -8,7 +8,6 @@ WouldExceedBudget.
 Knows bytes and ops that wait; does not know the memory.
 """
 cimport cython
-from cpython.object cimport PyObject
 
 from ringmill.core.driver cimport Handler
 from ringmill.core.op cimport Op, op_complete_value

@@ -11,7 +11,7 @@ from cpython.object cimport PyObject
 
 from ringmill.core.arena cimport PAGE_SHIFT, Arena
 from ringmill.core.budget cimport Budget, Claim, claim_bytes, give_back, waits_of
-from ringmill.core.driver cimport Driver, Waiter, check_thread, here_or_none
+from ringmill.core.driver cimport Driver, Waiter, here_or_none
 from ringmill.core.op cimport Op, op_complete_value, op_local
 
 import contextvars
