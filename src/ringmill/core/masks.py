@@ -82,11 +82,11 @@ def _meanings() -> dict[str, Masks]:
         meanings[name] = meanings.get(name, Masks()) | Masks(behaviours=1 << bit)
     for name, bit in SETUP_FLAGS.items():
         meanings[name] = meanings.get(name, Masks()) | Masks(setup=1 << bit)
-    meanings["fixed"] = meanings["fixed_buffers"]
     return meanings
 
 
 MEANINGS = _meanings()
+SHORT = {"fixed": "fixed_buffers"}  # what people say
 
 
 def parse(text: str) -> Masks:
@@ -130,6 +130,7 @@ def _kernel(name: str, where: str) -> str:
 
 
 def _lookup(name: str) -> Masks:
+    name = SHORT.get(name, name)
     if not name.startswith("@"):
         if name not in MEANINGS:
             raise ValueError(f"{DISABLE}: {name!r} is no opcode, behaviour or setup flag"
