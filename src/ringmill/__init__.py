@@ -34,6 +34,9 @@ from ringmill.face import transfer as _transfer
 from ringmill.face.call import *  # noqa: F403
 from ringmill.ops.flags import Resolve
 
+# files
+from ringmill.files.call import BinaryFile, RawFile, TextFile, open_file
+
 # between threads, processes and signals
 from ringmill.cluster import Cluster
 from ringmill.sync.event import SharedEvent
@@ -65,12 +68,13 @@ copy = _composite.call_face(_transfer.copy)
 broadcast = _composite.call_face(_transfer.broadcast)
 
 __all__ = [
-    "Adaptive", "Cancelled", "ClosedError", "Cluster", "Fiber", "Fixed", "IncompleteRead",
-    "Lease", "Machine", "Memory", "Op", "PipeReader", "PipeWriter", "Process", "Progress",
-    "Relative", "Resolve", "RingmillError", "SharedEvent", "Task", "WorkerError", "WouldBlock",
-    "WouldExceedBudget", "WrongThread", "aio", "broadcast", "copy", "current", "drive",
-    "in_thread", "lease", "machine", "open_process", "park", "probe", "read_exactly", "run",
-    "run_process", "scope", "sendfile", "signals", "sleep", "spawn", "tcp_connect", "tcp_listen",
-    "timeout", "unpark", "wait", "yield_now",
+    "Adaptive", "BinaryFile", "Cancelled", "ClosedError", "Cluster", "Fiber", "Fixed",
+    "IncompleteRead", "Lease", "Machine", "Memory", "Op", "PipeReader", "PipeWriter", "Process",
+    "Progress", "RawFile", "Relative", "Resolve", "RingmillError", "SharedEvent", "Task",
+    "TextFile", "WorkerError", "WouldBlock", "WouldExceedBudget", "WrongThread", "aio",
+    "broadcast", "copy", "current", "drive", "in_thread", "lease", "machine", "open_file",
+    "open_process", "park", "probe", "read_exactly", "run", "run_process", "scope", "sendfile",
+    "signals", "sleep", "spawn", "tcp_connect", "tcp_listen", "timeout", "unpark", "wait",
+    "yield_now",
 ]
 __all__ += _call.__all__

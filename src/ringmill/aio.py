@@ -14,6 +14,9 @@ from ringmill.face.spawn import (
 )
 from ringmill.face.threads import in_thread_op as in_thread
 from ringmill.face.transfer import broadcast, copy, sendfile
+from ringmill.files.binary import AsyncBinaryFile as BinaryFile, AsyncRawFile as RawFile
+from ringmill.files.opening import open_file
+from ringmill.files.text import AsyncTextFile as TextFile
 from ringmill.ops import aio as _ops
 from ringmill.ops.aio import *  # noqa: F403
 from ringmill.processes.pipes import (
@@ -23,8 +26,8 @@ from ringmill.processes.process import AsyncProcess as Process, open_process_op 
 from ringmill.processes.run import run_process
 
 __all__ = [
-    "PipeReader", "PipeWriter", "Process", "broadcast", "copy", "in_thread", "join", "lease",
-    "open_process", "park", "read_exactly", "run_process", "sendfile", "sleep", "tcp_connect",
-    "tcp_listen", "yield_now",
+    "BinaryFile", "PipeReader", "PipeWriter", "Process", "RawFile", "TextFile", "broadcast",
+    "copy", "in_thread", "join", "lease", "open_file", "open_process", "park", "read_exactly",
+    "run_process", "sendfile", "sleep", "tcp_connect", "tcp_listen", "yield_now",
 ]
 __all__ += _ops.__all__
