@@ -117,6 +117,17 @@ class Lab(contextlib.ExitStack):
     def _pipes(self) -> tuple[int, int]:
         return self.pipe()
 
+    def epoll(self, *watched: int, events: int = select.EPOLLIN) -> select.epoll:
+        """A select.epoll that watches these."""
+        epoll = self.enter_context(select.epoll())
+        for fd in watched:
+            epoll.register(fd, events)
+        return epoll
+
+    @functools.cached_property
+    def watching(self) -> select.epoll:
+        return self.epoll(self.pipe_in, events=select.EPOLLOUT)
+
     # ── words that are waited for ──
 
     @functools.cached_property

@@ -130,6 +130,12 @@ def refused_by(argument: Argument) -> dict[str, Any]:
         return ANCDATA
     if kind is fields.Rights:
         return RIGHTS
+    if kind is fields.EventRoom:
+        return {**SIZE, "none at all": (0, ValueError), "too many": (1 << 40, ValueError)}
+    if kind is fields.OptionRoom:
+        return {how: case for how, case in SIZE.items() if how != "None"}
+    if kind is fields.OptionLength:
+        return {"beside a value": (4, TypeError)}
     if kind.stub == "int | None":
         return OFFSET
     if kind.stub == "int" and kind.param == "object":
@@ -176,7 +182,7 @@ def test_every_argument_is_tried_with_something_bad() -> None:
     """A new kind of argument must be known here, or to test_bad_fd.py and test_held.py."""
     elsewhere = (fields.Fd, fields.ClosingFd, fields.SpliceFd, fields.DirFd, fields.TargetDirFd,
                  fields.Into, fields.From, fields.AttributeValue, fields.Memory,
-                 fields.MessageInto)
+                 fields.MessageInto, fields.OptionValue)
     for name, entry in ENTRIES.items():
         for argument in entry.arguments:
             known = refused_by(argument) or argument.kind in elsewhere

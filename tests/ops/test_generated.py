@@ -94,7 +94,10 @@ def test_the_signature_is_the_tables(face: str, name: str) -> None:
 @pytest.mark.parametrize("face", FACES)
 def test_the_stubs_name_exactly_what_is_there(face: str) -> None:
     tree = ast.parse((ROOT / STUBS[face]).read_text())
-    stubs = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    stubs: dict[str, ast.FunctionDef] = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            stubs.setdefault(node.name, node)  # of two overloads the first has the defaults
     assert set(stubs) == set(ENTRIES)
     module = sys.modules["ringmill.ops.aio" if face == "aio" else "ringmill.face.call"]
     functions = {name for name, value in vars(module).items()

@@ -25,7 +25,8 @@ from ringmill.ops import fields
 from ringmill.ops.entry import ENTRIES
 
 INTO = (fields.Into, fields.IntoMany, fields.Word, fields.MessageInto, fields.PartsInto)
-FROM = (fields.From, fields.FromMany, fields.Parts, fields.AttributeValue, fields.Memory)
+FROM = (fields.From, fields.FromMany, fields.Parts, fields.AttributeValue, fields.Memory,
+        fields.OptionValue)
 MANY = (fields.IntoMany, fields.FromMany, fields.Parts, fields.PartsInto)
 
 
@@ -158,6 +159,8 @@ def test_refused_before_anything_is_queued(lab: Lab, machine: Any, face: str, na
     entry = ENTRIES[name]
     several = any(a.kind in MANY for a in entry.arguments if a.name == argument)
     bad: list[tuple[Any, tuple[type, ...]]] = [(b, (TypeError,)) for b in NEVER.values()]
+    if "int" in next(a.kind.stub for a in entry.arguments if a.name == argument):
+        bad = [(b, errors) for b, errors in bad if not isinstance(b, int)]
     bad += [(make(), (BufferError,)) for make in STRIDED.values()]
     if name in FILLING:
         bad += [(b, (BufferError, TypeError)) for b in READ_ONLY.values()]

@@ -272,6 +272,14 @@ def attributes(lab: Lab) -> Round:
     return go
 
 
+def piped(lab: Lab) -> Round:
+    async def go() -> None:
+        for fd in await ringmill.aio.pipe():
+            os.close(fd)
+
+    return go
+
+
 def plain(begin: Callable[[Any, Lab], Any]) -> Callable[..., Round]:
     return lambda lab: lambda: begin(ringmill.aio, lab)
 
@@ -305,6 +313,12 @@ ROUNDS: dict[str, Callable[..., Round]] = {
     "splice": spliced,
     "tee": teed,
     "poll": plain(lambda do, lab: do.poll(lab.pipe_in, select.POLLOUT)),
+    "pipe": piped,
+    "epoll_wait": plain(lambda do, lab: do.epoll_wait(lab.watching)),
+    "getsockopt": plain(lambda do, lab: do.getsockopt(lab.left, socket.SOL_SOCKET,
+                                                      socket.SO_TYPE)),
+    "setsockopt": plain(lambda do, lab: do.setsockopt(lab.left, socket.SOL_SOCKET,
+                                                      socket.SO_KEEPALIVE, 1)),
     "socket": made,
     "bind": bound,
     "listen": listened,

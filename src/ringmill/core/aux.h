@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -39,6 +40,8 @@ struct rm_aux {
         struct statx stx;
         siginfo_t info;
         struct open_how how;
+        int pipe[2];
+        int number; /* a socket option */
     };
 };
 

@@ -73,6 +73,11 @@ cdef extern from "aux.h" nogil:
         int si_pid
         unsigned si_uid
         int si_status
+    ctypedef union epoll_data_t:
+        int fd
+    struct epoll_event:
+        uint32_t events
+        epoll_data_t data
     struct open_how:
         uint64_t flags
         uint64_t mode
@@ -88,6 +93,8 @@ cdef extern from "aux.h" nogil:
         statx stx
         siginfo_t info
         open_how how
+        int pipe[2]
+        int number
     enum:
         AF_INET
         AF_INET6

@@ -41,6 +41,9 @@ cdef enum Result:
     R_WAITID
     R_WOKEN
     R_EVENTS
+    R_PIPE
+    R_EPOLL
+    R_INT
     R_VALUE
 
 # user_data below 2**32 belongs to no op (generations begin at 1).

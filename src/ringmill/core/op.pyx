@@ -18,8 +18,8 @@ from ringmill.core.driver cimport (
 )
 from ringmill.core.errno cimport EAGAIN, ECANCELED, ENOENT
 from ringmill.core.results cimport (
-    accepted, control_undo, data_taken, descriptors_of, events_asked, message_of, sender_of,
-    socket_from, stat_of, waitid_of,
+    accepted, control_undo, data_taken, descriptors_of, epoll_events, events_asked, message_of,
+    sender_of, socket_from, stat_of, waitid_of,
 )
 from ringmill.core.ring cimport (
     IORING_OP_ASYNC_CANCEL, IORING_OP_NOP, io_uring_sqe, rm_has_op, rm_push,
@@ -230,6 +230,12 @@ cdef object op_take_rare(Op op, int kind, int res):
             return True
         if kind == R_EVENTS:
             return events_asked(res, op.keep)
+        if kind == R_PIPE:
+            return op.aux.pipe[0], op.aux.pipe[1]
+        if kind == R_EPOLL:
+            return epoll_events(<bytes>op.value, res)
+        if kind == R_INT:
+            return op.aux.number
         return waitid_of(op.aux)
     except BaseException:
         op_close_brought(op)
@@ -287,6 +293,9 @@ cdef void op_close_brought(Op op) noexcept:
         posix_close(op.res)
     elif R_MESSAGE <= op.kind <= R_FDS and op.aux != NULL:
         control_undo(&op.aux.net.msg, True)
+    elif op.kind == R_PIPE and op.aux != NULL:
+        posix_close(op.aux.pipe[0])
+        posix_close(op.aux.pipe[1])
 
 
 cdef bint op_request_cancel(Op op) except -1:

@@ -10,6 +10,7 @@ cdef object message_of(object data, rm_aux *aux)
 cdef object sender_of(const rm_aux *aux)
 cdef object descriptors_of(object data, rm_aux *aux)
 cdef list ancillary_of(msghdr *message)
+cdef list epoll_events(bytes data, int count)
 cdef int events_asked(int res, unsigned mask) noexcept
 cdef void control_undo(msghdr *message, bint rights) noexcept
 cdef object socket_from(int fd, object like)

@@ -12,7 +12,8 @@ from posix.unistd cimport close as posix_close
 
 from ringmill.core.address cimport address_unpack
 from ringmill.core.aux cimport (
-    CMSG_DATA, CMSG_FIRSTHDR, CMSG_LEN, CMSG_NXTHDR, cmsghdr, msghdr, rm_aux, statx_timestamp,
+    CMSG_DATA, CMSG_FIRSTHDR, CMSG_LEN, CMSG_NXTHDR, cmsghdr, epoll_event, msghdr, rm_aux,
+    statx_timestamp,
 )
 
 import os
@@ -131,6 +132,16 @@ cdef object descriptors_of(object data, rm_aux *aux):
     result = (data, fds, message.msg_flags & ~MSG_CMSG_CLOEXEC, sender)
     control_undo(message, False)  # nothing fails from here on: the rest is nobody's
     return result
+
+
+cdef list epoll_events(bytes data, int count):
+    """What select.epoll.poll() returns: the descriptors, as they were registered, and events."""
+    cdef const epoll_event *events = <const epoll_event *>PyBytes_AS_STRING(data)
+    cdef list found = []
+    cdef int i
+    for i in range(count):
+        found.append((events[i].data.fd, events[i].events))
+    return found
 
 
 cdef int events_asked(int res, unsigned mask) noexcept:

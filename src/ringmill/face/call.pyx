@@ -11,11 +11,12 @@ import socket as _socket
 __all__ = [
     "nop", "open", "close", "read", "readinto", "readv", "write", "write_all", "writev",
     "fsync", "ftruncate", "fallocate", "sync_file_range", "fadvise", "madvise", "stat",
-    "splice", "tee", "poll", "mkdir", "unlink", "rmdir", "symlink", "link", "rename",
-    "replace", "getxattr", "setxattr", "socket", "bind", "listen", "accept", "connect",
-    "recv", "recv_into", "send", "sendall", "shutdown", "sendto", "sendmsg", "send_fds",
-    "recvmsg", "recvmsg_into", "recvfrom", "recvfrom_into", "recv_fds", "waitid",
-    "futex_wait", "futex_wake", "accept_each", "recv_each", "read_each", "poll_each",
+    "splice", "tee", "pipe", "poll", "mkdir", "unlink", "rmdir", "symlink", "link",
+    "rename", "replace", "getxattr", "setxattr", "socket", "bind", "listen", "accept",
+    "connect", "recv", "recv_into", "send", "sendall", "shutdown", "getsockopt",
+    "setsockopt", "sendto", "sendmsg", "send_fds", "recvmsg", "recvmsg_into", "recvfrom",
+    "recvfrom_into", "recv_fds", "waitid", "epoll_wait", "futex_wait", "futex_wake",
+    "accept_each", "recv_each", "read_each", "poll_each",
 ]
 
 
@@ -209,6 +210,18 @@ def tee(source, target, n, *, flags=0):
     5
     """
     return wait(start_tee(source, target, unsigned_of(n), unsigned_of(flags)))
+
+
+def pipe(*, flags=0):
+    """A new pipe, as (the end to read from, the end to write to); never inherited by children.
+
+    flags: os.O_DIRECT, os.O_NONBLOCK. See pipe2(2).
+
+    >>> reader, writer = pipe()
+    >>> close(reader)
+    >>> close(writer)
+    """
+    return wait(start_pipe(unsigned_of(flags)))
 
 
 def poll(fd, mask):
@@ -405,6 +418,25 @@ def shutdown(sock, how):
     return wait(start_shutdown(sock, int_of(how)))
 
 
+def getsockopt(sock, level, optname, buflen=None):
+    """A socket option, as an int, or with `buflen` as at most so many bytes. See getsockopt(2).
+
+    >>> getsockopt(tcp, _socket.SOL_SOCKET, _socket.SO_TYPE) == _socket.SOCK_STREAM
+    True
+    """
+    return wait(start_getsockopt(sock, int_of(level), int_of(optname), buflen))
+
+
+def setsockopt(sock, level, optname, value, optlen=None):
+    """Set a socket option, as socket.setsockopt does: an int or a buffer. See setsockopt(2).
+
+    optlen: where the option has no value (None) but a length; see there.
+
+    >>> setsockopt(tcp, _socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+    """
+    return wait(start_setsockopt(sock, int_of(level), int_of(optname), value, optlen))
+
+
 def sendto(sock, data, address, *, flags=0):
     """Send `data` as one datagram to `address` (a numeric host); the number of bytes sent.
 
@@ -503,6 +535,18 @@ def waitid(idtype, id, options):
     7
     """
     return wait(start_waitid(unsigned_of(idtype), int_of(id), unsigned_of(options)))
+
+
+def epoll_wait(epoll, maxevents=64):
+    """Wait until descriptors of a select.epoll are ready: (descriptor, events) each.
+
+    At most `maxevents` of them, at least one; for no longer than you like: ringmill.timeout. See
+    epoll_wait(2).
+
+    >>> epoll_wait(watching) == [(pipe_in, select.EPOLLOUT)]
+    True
+    """
+    return wait(start_epoll_wait(epoll, maxevents))
 
 
 def futex_wait(word, value, *, mask=4294967295):

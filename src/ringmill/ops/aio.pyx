@@ -31,6 +31,7 @@ cdef extern from "ring.h":
         IORING_OP_BIND
         IORING_OP_CLOSE
         IORING_OP_CONNECT
+        IORING_OP_EPOLL_WAIT
         IORING_OP_FADVISE
         IORING_OP_FALLOCATE
         IORING_OP_FGETXATTR
@@ -47,6 +48,7 @@ cdef extern from "ring.h":
         IORING_OP_NOP
         IORING_OP_OPENAT
         IORING_OP_OPENAT2
+        IORING_OP_PIPE
         IORING_OP_POLL_ADD
         IORING_OP_READ
         IORING_OP_READV
@@ -65,6 +67,7 @@ cdef extern from "ring.h":
         IORING_OP_SYNC_FILE_RANGE
         IORING_OP_TEE
         IORING_OP_UNLINKAT
+        IORING_OP_URING_CMD
         IORING_OP_WAITID
         IORING_OP_WRITE
         IORING_OP_WRITEV
@@ -72,11 +75,12 @@ cdef extern from "ring.h":
 __all__ = [
     "nop", "open", "close", "read", "readinto", "readv", "write", "write_all", "writev",
     "fsync", "ftruncate", "fallocate", "sync_file_range", "fadvise", "madvise", "stat",
-    "splice", "tee", "poll", "mkdir", "unlink", "rmdir", "symlink", "link", "rename",
-    "replace", "getxattr", "setxattr", "socket", "bind", "listen", "accept", "connect",
-    "recv", "recv_into", "send", "sendall", "shutdown", "sendto", "sendmsg", "send_fds",
-    "recvmsg", "recvmsg_into", "recvfrom", "recvfrom_into", "recv_fds", "waitid",
-    "futex_wait", "futex_wake", "accept_each", "recv_each", "read_each", "poll_each",
+    "splice", "tee", "pipe", "poll", "mkdir", "unlink", "rmdir", "symlink", "link",
+    "rename", "replace", "getxattr", "setxattr", "socket", "bind", "listen", "accept",
+    "connect", "recv", "recv_into", "send", "sendall", "shutdown", "getsockopt",
+    "setsockopt", "sendto", "sendmsg", "send_fds", "recvmsg", "recvmsg_into", "recvfrom",
+    "recvfrom_into", "recv_fds", "waitid", "epoll_wait", "futex_wait", "futex_wake",
+    "accept_each", "recv_each", "read_each", "poll_each",
 ]
 
 
@@ -545,6 +549,28 @@ def tee(source, target, n, *, flags=0):
     5
     """
     return start_tee(source, target, unsigned_of(n), unsigned_of(flags))
+
+
+cdef Op start_pipe(unsigned flags):
+    cdef Op op = op_new(R_PIPE)
+    hold_aux(op)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_PIPE, -1)
+    sqe.rw_flags = flags | O_CLOEXEC
+    sqe.addr = <uint64_t><size_t>op.aux.pipe
+    sqe.fd = 0
+    return op
+
+
+def pipe(*, flags=0):
+    """A new pipe, as (the end to read from, the end to write to); never inherited by children.
+
+    flags: os.O_DIRECT, os.O_NONBLOCK. See pipe2(2).
+
+    >>> reader, writer = pipe()
+    >>> close(reader)
+    >>> close(writer)
+    """
+    return start_pipe(unsigned_of(flags))
 
 
 cdef Op start_poll(object fd, unsigned mask):
@@ -1046,6 +1072,59 @@ def shutdown(sock, how):
     return start_shutdown(sock, int_of(how))
 
 
+cdef Op start_getsockopt(object sock, int level, int optname, object buflen):
+    cdef Op op = op_new(R_DATA)
+    cdef int sock_number = fd_of(sock)
+    op.target = sock
+    option_room(op, buflen)
+    if True:
+        op.handler = elsewhere_new()
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_URING_CMD, sock_number)
+    sqe.addr = rm_option(<unsigned>level, <unsigned>optname)
+    sqe.addr3 = <uint64_t><size_t>op.view.buf
+    sqe.file_index = io_size(op.view.len)
+    sqe.cmd_op = SOCKET_URING_OP_GETSOCKOPT
+    if op.handler is not None:
+        elsewhere_begin(op, sqe)
+    return op
+
+
+def getsockopt(sock, level, optname, buflen=None):
+    """A socket option, as an int, or with `buflen` as at most so many bytes. See getsockopt(2).
+
+    >>> getsockopt(tcp, _socket.SOL_SOCKET, _socket.SO_TYPE) == _socket.SOCK_STREAM
+    True
+    """
+    return start_getsockopt(sock, int_of(level), int_of(optname), buflen)
+
+
+cdef Op start_setsockopt(object sock, int level, int optname, object value, object optlen):
+    cdef Op op = op_new(R_NOTHING)
+    cdef int sock_number = fd_of(sock)
+    op.target = sock
+    option_value(op, value, optlen)
+    if True:
+        op.handler = elsewhere_new()
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_URING_CMD, sock_number)
+    sqe.addr = rm_option(<unsigned>level, <unsigned>optname)
+    sqe.addr3 = <uint64_t><size_t>op.view.buf
+    sqe.file_index = io_size(op.view.len)
+    sqe.cmd_op = SOCKET_URING_OP_SETSOCKOPT
+    if op.handler is not None:
+        elsewhere_begin(op, sqe)
+    return op
+
+
+def setsockopt(sock, level, optname, value, optlen=None):
+    """Set a socket option, as socket.setsockopt does: an int or a buffer. See setsockopt(2).
+
+    optlen: where the option has no value (None) but a length; see there.
+
+    >>> setsockopt(tcp, _socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+    """
+    return start_setsockopt(sock, int_of(level), int_of(optname), value, optlen)
+
+
 cdef Op start_sendto(object sock, object data, object address, unsigned flags):
     cdef Op op = op_new(R_COUNT)
     cdef int sock_number = fd_of(sock)
@@ -1267,6 +1346,29 @@ def waitid(idtype, id, options):
     7
     """
     return start_waitid(unsigned_of(idtype), int_of(id), unsigned_of(options))
+
+
+cdef Op start_epoll_wait(object epoll, object maxevents):
+    cdef Op op = op_new(R_EPOLL)
+    cdef int epoll_number = fd_of(epoll)
+    op.target = epoll
+    cdef unsigned maxevents_count = event_room(op, maxevents)
+    cdef io_uring_sqe *sqe = op_push(op, IORING_OP_EPOLL_WAIT, epoll_number)
+    sqe.addr = <uint64_t><size_t>PyBytes_AS_STRING(op.value)
+    sqe.len = maxevents_count
+    return op
+
+
+def epoll_wait(epoll, maxevents=64):
+    """Wait until descriptors of a select.epoll are ready: (descriptor, events) each.
+
+    At most `maxevents` of them, at least one; for no longer than you like: ringmill.timeout. See
+    epoll_wait(2).
+
+    >>> epoll_wait(watching) == [(pipe_in, select.EPOLLOUT)]
+    True
+    """
+    return start_epoll_wait(epoll, maxevents)
 
 
 cdef Op start_futex_wait(object word, unsigned value, unsigned mask):

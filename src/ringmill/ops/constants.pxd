@@ -1,5 +1,7 @@
 """Constants of the system's headers that entries of the table name; declarations only."""
 
+from libc.stdint cimport uint64_t
+
 cdef extern from "aux.h":
     enum:
         AT_EMPTY_PATH
@@ -33,3 +35,6 @@ cdef extern from "ring.h":
         IORING_FSYNC_DATASYNC
         IORING_POLL_ADD_MULTI
         IORING_RECV_MULTISHOT
+        SOCKET_URING_OP_GETSOCKOPT
+        SOCKET_URING_OP_SETSOCKOPT
+    uint64_t rm_option(unsigned level, unsigned name)

@@ -19,4 +19,7 @@ cdef int int_of(object n) except? -1
 cdef unsigned io_size(Py_ssize_t size) noexcept
 cdef Py_ssize_t size_of(object n) except -1
 cdef unsigned fresh_bytes(Op op, object n) except? 0
+cdef unsigned event_room(Op op, object n) except 0
+cdef int option_room(Op op, object size) except -1
+cdef int option_value(Op op, object value, object size) except -1
 cdef int hold_word(Op op, object word) except -1

@@ -3,14 +3,15 @@
 The errors are those of `os` and `socket`: OSError for a descriptor that is none, TypeError,
 ValueError or OverflowError for what could never be right. Knows Python's types; no op by name.
 """
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.long cimport PyLong_CheckExact
 from libc.stdint cimport int64_t, uint64_t
 from posix.fcntl cimport F_GETFD, O_CREAT, fcntl
 
+from ringmill.core.aux cimport epoll_event
 from ringmill.core.errno cimport EBADF
-from ringmill.core.hold cimport hold_view
-from ringmill.core.op cimport Names, Op
+from ringmill.core.hold cimport hold_aux, hold_view
+from ringmill.core.op cimport R_INT, Names, Op
 from ringmill.core.rest cimport IO_MAX
 from ringmill.core.ring cimport io_uring_sqe
 from ringmill.ops.constants cimport AT_FDCWD, O_TMPFILE
@@ -21,6 +22,10 @@ import os
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(object)
     object PyNumber_Index(object)
+
+cdef enum:
+    EVENTS_MAX = 0x7FFFFFFF // 12  # the kernel's own limit
+
 
 cdef int fd_of(object fd) except -1:
     """An int, or what fileno() says; EBADF when it is negative, as for one that is closed."""
@@ -156,6 +161,44 @@ cdef unsigned fresh_bytes(Op op, object n) except? 0:
     cdef Py_ssize_t size = size_of(n)
     op.value = PyBytes_FromStringAndSize(NULL, size)
     return <unsigned>size
+
+
+cdef unsigned event_room(Op op, object n) except 0:
+    """Make the bytes that epoll_wait fills; how many events there is room for."""
+    cdef Py_ssize_t count = PyNumber_Index(n)
+    if count < 1 or count > EVENTS_MAX:
+        raise ValueError(f"maxevents is 1 to {EVENTS_MAX}, not {n}")
+    op.value = PyBytes_FromStringAndSize(NULL, count * sizeof(epoll_event))
+    return <unsigned>count
+
+
+cdef int option_room(Op op, object size) except -1:
+    """Where getsockopt puts the value: an int, or so many bytes."""
+    if size is None:
+        hold_aux(op)
+        op.kind = R_INT
+        op.view.buf = &op.aux.number
+        op.view.len = sizeof(op.aux.number)
+    else:
+        op.view.len = fresh_bytes(op, size)
+        op.view.buf = PyBytes_AS_STRING(op.value)
+    return 0
+
+
+cdef int option_value(Op op, object value, object size) except -1:
+    """The value for setsockopt: an int, a buffer, or nothing but a size."""
+    if (value is None) != (size is not None):
+        raise TypeError("a value is an int or a buffer; without one (None), optlen is needed")
+    if value is None:
+        op.view.len = size_of(size)
+    elif isinstance(value, int):
+        hold_aux(op)
+        op.aux.number = PyNumber_Index(value)
+        op.view.buf = &op.aux.number
+        op.view.len = sizeof(op.aux.number)
+    else:
+        hold_view(op, value, False)
+    return 0
 
 
 cdef int hold_word(Op op, object word) except -1:

@@ -83,6 +83,7 @@ class Entry:
     second: Second | None = None
     elsewhere: str = ""  # Cython: when the real kernel may refuse what the soft one can
     push: str = "op_push"  # Cython: what knows the ring that it goes to
+    without: tuple[str, str] | None = None  # an argument, and the result when it is not given
     many: bool = False  # an iterator over results: the next two are for these
     behaviour: str = ""
     group: bool = False

@@ -190,6 +190,20 @@ FromMany = Kind(
     fill=IntoMany.fill, soft=IntoMany.soft,
 )
 
+EventRoom = Kind(  # how many events epoll_wait may tell
+    "int", "object",
+    check=("cdef unsigned {0}_count = event_room(op, {0})",),
+    fill=(
+        "sqe.addr = <uint64_t><size_t>PyBytes_AS_STRING(op.value)",
+        "sqe.len = {0}_count",
+    ),
+    soft=("void *events = rm_pointer(sqe->addr);", "unsigned n = sqe->len;"),
+)
+# Socket options: the value stands where op.view says, whoever owns that memory.
+OptionRoom = Kind("int | None", "object", check=("option_room(op, {0})",))
+OptionLength = Kind("int | None", "object")
+OptionValue = Kind(
+    "int | ReadableBuffer | None", "object", check=("option_value(op, {0}, optlen)",))
 Word = Kind(  # a futex; io_uring wants its size in the fd field
     "WriteableBuffer", "object",
     check=("hold_word(op, {0})",), fd="FUTEX2_SIZE_U32",
@@ -279,6 +293,7 @@ Span = Kind(  # so many bytes, or all to the end; in another field where 32 bits
     ),
     soft=("uint64_t {0} = sqe->addr ? sqe->addr : sqe->len;",),
 )
+Plain = Kind("int", "int")  # the entry's `finish` says where it goes
 HowMany = Kind(  # a count that the kernel keeps as an int: more than that is everybody
     "int", "unsigned",
     fill=("sqe.addr2 = {0} if {0} < 0x7FFFFFFF else 0x7FFFFFFF",),
@@ -335,6 +350,14 @@ Value = Outcome(  # of an attribute: none is longer, so its size need not be ask
         "sqe.len = XATTR_SIZE_MAX",
     ),
     soft=("void *value = rm_pointer(sqe->addr2);", "unsigned n = sqe->len;"),
+)
+Option = Outcome("int | bytes", "R_DATA")
+Ready = Outcome("list[tuple[int, int]]", "R_EPOLL")
+NewPipe = Outcome(
+    "tuple[int, int]", "R_PIPE",
+    check=("hold_aux(op)",),
+    fill=("sqe.addr = <uint64_t><size_t>op.aux.pipe",),
+    soft=("int *pipe = rm_pointer(sqe->addr);",),
 )
 Woken = Outcome("bool", "R_WOKEN")  # EAGAIN, the word holds another value, is False
 Events = Outcome("int", "R_EVENTS", check=("op.keep = mask",))

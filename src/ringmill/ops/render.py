@@ -56,7 +56,7 @@ import socket as _socket
 from _typeshed import FileDescriptorLike, FileDescriptorOrPath, ReadableBuffer
 from _typeshed import StrOrBytesPath, WriteableBuffer
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, overload
 {{extra}}
 Address = (tuple[str, int] | tuple[str, int, int] | tuple[str, int, int, int]
            | tuple[int, int] | str | bytes)
@@ -206,11 +206,32 @@ def call_pyx(entries: Iterable[Entry]) -> str:
 def _stub(entries: Iterable[Entry], extra: str, one: str, many: str) -> str:
     out = [STUB_HEAD.format(extra=extra).rstrip(), "", *_names(entries), ""]
     for entry in entries:
-        # The table's own names (open, socket …) would hide the modules that the types come from.
-        result = (many if entry.many else one).format(entry.outcome.stub)
-        result = result.replace("socket.socket", "_socket.socket")
-        out.append(f"def {entry.name}({_signature(entry, _spell_stub)}) -> {result}: ...")
+        form = many if entry.many else one
+        if entry.without is not None:
+            out += _overloads(entry, *entry.without, form)
+        else:
+            out.append(_stub_line(entry, _spell_stub, form.format(entry.outcome.stub)))
     return "\n".join([*out, ""])
+
+
+def _stub_line(entry: Entry, spell: Callable[[Argument], str], result: str) -> str:
+    # The table's own names (open, socket …) would hide the modules that the types come from.
+    result = result.replace("socket.socket", "_socket.socket")
+    return f"def {entry.name}({_signature(entry, spell)}) -> {result}: ..."
+
+
+def _overloads(entry: Entry, name: str, result: str, form: str) -> list[str]:
+    """Two signatures: without an argument whose absence changes the result's type, and with it."""
+    def spell_without(argument: Argument) -> str:
+        return f"{name}: None = None" if argument.name == name else _spell_stub(argument)
+
+    def spell_with(argument: Argument) -> str:
+        given = argument.kind.stub.removesuffix(" | None")
+        return f"{name}: {given}" if argument.name == name else _spell_stub(argument)
+
+    other = entry.outcome.stub.replace(f"{result} | ", "")
+    return ["@overload", _stub_line(entry, spell_without, form.format(result)),
+            "@overload", _stub_line(entry, spell_with, form.format(other))]
 
 
 def aio_pyi(entries: Iterable[Entry]) -> str:

@@ -120,6 +120,14 @@ static inline int64_t rm_now_ns(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* The `addr` of a socket command: two fields that Debian 12's header does not name. */
+static inline uint64_t rm_option(uint32_t level, uint32_t name) {
+    uint32_t both[2] = {level, name};
+    uint64_t addr;
+    memcpy(&addr, both, sizeof addr);
+    return addr;
+}
+
 static inline bool rm_has_op(const struct rm_ring *ring, unsigned opcode) {
     return ring->opcodes >> opcode & 1;
 }

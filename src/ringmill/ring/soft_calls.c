@@ -5,8 +5,11 @@
 #include "soft_calls.h"
 
 #include <limits.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 /* Is it ready this moment? */
@@ -183,6 +186,35 @@ int rm_do_connect_outcome(int fd) {
     if (!ready(fd, POLLOUT)) return -EAGAIN;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &size) < 0) return -errno;
     return -err;
+}
+
+int rm_do_socket_command(const struct io_uring_sqe *sqe) {
+    void *value = (void *)(uintptr_t)sqe->addr3;
+    socklen_t size = sqe->file_index;
+    int waiting = 0;
+    uint32_t level_name[2];
+    memcpy(level_name, &sqe->addr, sizeof level_name);
+    int level = (int)level_name[0], name = (int)level_name[1];
+    switch (sqe->cmd_op) {
+    case SOCKET_URING_OP_GETSOCKOPT:
+        return getsockopt(sqe->fd, level, name, value, &size) < 0 ? -errno : (int)size;
+    case SOCKET_URING_OP_SETSOCKOPT:
+        return rm_result(setsockopt(sqe->fd, level, name, value, size));
+    case SOCKET_URING_OP_SIOCINQ:
+    case SOCKET_URING_OP_SIOCOUTQ:
+        if (!is_socket(sqe->fd)) return -EOPNOTSUPP;
+        if (ioctl(sqe->fd, sqe->cmd_op == SOCKET_URING_OP_SIOCINQ ? SIOCINQ : SIOCOUTQ, &waiting))
+            return -errno;
+        return waiting;
+    default: return -EOPNOTSUPP;
+    }
+}
+
+/* ── other descriptors ── */
+
+int rm_do_epoll_wait(int fd, void *events, unsigned n, bool nowait) {
+    int found = rm_result(epoll_wait(fd, events, (int)n, nowait ? 0 : -1));
+    return found == 0 ? -EAGAIN : found;
 }
 
 /* ── between files ── */

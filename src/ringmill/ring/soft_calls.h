@@ -25,6 +25,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "uapi.h"
+
 /* It cannot be kept from blocking: for a worker. Never leaves the soft kernel. */
 #define RM_MAY_BLOCK (-4000)
 
@@ -45,6 +47,9 @@ int rm_do_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags, bool 
 /* With nowait: -EINPROGRESS, then ask for the outcome when the fd is writable. */
 int rm_do_connect(int fd, const struct sockaddr *addr, socklen_t len, bool nowait);
 int rm_do_connect_outcome(int fd); /* 0, the error, or -EAGAIN: not decided */
+
+int rm_do_socket_command(const struct io_uring_sqe *sqe); /* SOCKET_URING_OP_… */
+int rm_do_epoll_wait(int fd, void *events, unsigned n, bool nowait);
 
 /* Offsets -1: none, use the file's own. */
 int rm_do_splice(int in, int64_t off_in, int out, int64_t off_out, unsigned n, unsigned flags,

@@ -141,6 +141,13 @@ static int run_tee(const struct io_uring_sqe *sqe, bool nowait) {
     return rm_do_tee(source, target, n, flags, nowait);
 }
 
+static int run_pipe(const struct io_uring_sqe *sqe, bool nowait) {
+    unsigned flags = (unsigned)sqe->rw_flags;
+    int *pipe = rm_pointer(sqe->addr);
+    (void)nowait;
+    return rm_result(pipe2(pipe, (int)flags));
+}
+
 static int run_mkdir(const struct io_uring_sqe *sqe, bool nowait) {
     const char *path = rm_pointer(sqe->addr);
     unsigned mode = (unsigned)sqe->len;
@@ -255,6 +262,11 @@ static int run_shutdown(const struct io_uring_sqe *sqe, bool nowait) {
     return rm_result(shutdown(sock, how));
 }
 
+static int run_getsockopt(const struct io_uring_sqe *sqe, bool nowait) {
+    (void)nowait;
+    return rm_do_socket_command(sqe);
+}
+
 static int run_sendto(const struct io_uring_sqe *sqe, bool nowait) {
     int sock = sqe->fd;
     const void *data = rm_pointer(sqe->addr);
@@ -286,6 +298,13 @@ static int run_waitid(const struct io_uring_sqe *sqe, bool nowait) {
     siginfo_t *info = rm_pointer(sqe->addr2);
     (void)nowait;
     return rm_do_waitid((int)idtype, id, info, (int)options);
+}
+
+static int run_epoll_wait(const struct io_uring_sqe *sqe, bool nowait) {
+    int epoll = sqe->fd;
+    void *events = rm_pointer(sqe->addr);
+    unsigned n = sqe->len;
+    return rm_do_epoll_wait(epoll, events, n, nowait);
 }
 
 static int run_futex_wait(const struct io_uring_sqe *sqe, bool nowait) {
@@ -322,6 +341,7 @@ const struct rm_soft_row rm_soft_rows[RM_OPCODES] = {
     [IORING_OP_STATX] = {RM_IN_WORKER, run_stat},
     [IORING_OP_SPLICE] = {RM_IN_OWN_WORKER, run_splice},
     [IORING_OP_TEE] = {RM_IN_OWN_WORKER, run_tee},
+    [IORING_OP_PIPE] = {RM_AT_ONCE, run_pipe},
     [IORING_OP_MKDIRAT] = {RM_IN_WORKER, run_mkdir},
     [IORING_OP_UNLINKAT] = {RM_IN_WORKER, run_unlink},
     [IORING_OP_SYMLINKAT] = {RM_IN_WORKER, run_symlink},
@@ -338,10 +358,12 @@ const struct rm_soft_row rm_soft_rows[RM_OPCODES] = {
     [IORING_OP_CONNECT] = {RM_WHEN_WRITABLE, run_connect},
     [IORING_OP_RECV] = {RM_WHEN_READABLE, run_recv},
     [IORING_OP_SHUTDOWN] = {RM_AT_ONCE, run_shutdown},
+    [IORING_OP_URING_CMD] = {RM_AT_ONCE, run_getsockopt},
     [IORING_OP_SEND] = {RM_WHEN_WRITABLE, run_sendto},
     [IORING_OP_SENDMSG] = {RM_WHEN_WRITABLE, run_sendmsg},
     [IORING_OP_RECVMSG] = {RM_WHEN_READABLE, run_recvmsg},
     [IORING_OP_WAITID] = {RM_IN_OWN_WORKER, run_waitid},
+    [IORING_OP_EPOLL_WAIT] = {RM_WHEN_READABLE, run_epoll_wait},
     [IORING_OP_FUTEX_WAIT] = {RM_IN_OWN_WORKER, run_futex_wait},
     [IORING_OP_FUTEX_WAKE] = {RM_AT_ONCE, run_futex_wake},
 };

@@ -89,6 +89,7 @@ static int prep_op(const struct soft *s, struct soft_req *r, const struct chain 
     case IORING_OP_OPENAT:
     case IORING_OP_OPENAT2:
     case IORING_OP_SOCKET:
+    case IORING_OP_PIPE:
     case IORING_OP_CLOSE: return r->sqe.file_index ? -ENXIO : 0;
     default: return 0;
     }

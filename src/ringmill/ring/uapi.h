@@ -49,6 +49,12 @@
 #define IORING_ACCEPT_POLL_FIRST (1U << 2) /* 6.10 */
 #endif
 
+/* ── commands to sockets (URING_CMD's cmd_op) ── */
+#define SOCKET_URING_OP_SIOCINQ 0    /* 6.5 */
+#define SOCKET_URING_OP_SIOCOUTQ 1   /* 6.5 */
+#define SOCKET_URING_OP_GETSOCKOPT 2 /* 6.7; other levels than SOL_SOCKET: -EOPNOTSUPP */
+#define SOCKET_URING_OP_SETSOCKOPT 3 /* 6.7 */
+
 /* ── futex words (<linux/futex.h>) ── */
 #ifndef FUTEX2_SIZE_U32
 #define FUTEX2_SIZE_U32 0x02 /* 6.7 */

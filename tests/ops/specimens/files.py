@@ -185,6 +185,19 @@ def poll_waits(lab: Lab) -> Scene:
                  lambda: os.write(target, b"late"))
 
 
+def pipe_works(lab: Lab) -> Scene:
+    def seen(ends: tuple[int, int]) -> bytes:
+        reader, writer = ends
+        try:
+            os.write(writer, b"through")
+            return os.read(reader, 100)
+        finally:
+            os.close(reader)
+            os.close(writer)
+
+    return Scene({}, b"through", seen)
+
+
 SPECIMENS: dict[str, Specimen] = {
     "nop": Specimen(lambda lab: Scene({}), NEVER_WAITS, "there is nothing to refuse"),
     "open": Specimen(
@@ -209,5 +222,7 @@ SPECIMENS: dict[str, Specimen] = {
     "stat": Specimen(stat_works, NEVER_WAITS, stat_missing),
     "splice": Specimen(splice_works, splice_waits, splice_fails),
     "tee": Specimen(tee_works, tee_waits, tee_fails),
+    "pipe": Specimen(pipe_works, NEVER_WAITS,
+                     lambda lab: Failure({"flags": os.O_APPEND}, errno.EINVAL)),
     "poll": Specimen(poll_works, poll_waits, NO_OTHER_FAILURE),
 }

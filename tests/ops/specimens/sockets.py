@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -123,6 +124,28 @@ def shutdown_fails(lab: Lab) -> Failure:
     return Failure({"sock": lab.tcp, "how": socket.SHUT_WR}, errno.ENOTCONN)
 
 
+def getsockopt_works(lab: Lab) -> Scene:
+    return Scene({"sock": lab.tcp, "level": socket.SOL_SOCKET, "optname": socket.SO_TYPE},
+                 socket.SOCK_STREAM)
+
+
+def getsockopt_fails(lab: Lab) -> Failure:
+    return Failure({"sock": lab.tcp, "level": socket.SOL_SOCKET, "optname": 9999},
+                   errno.ENOPROTOOPT)
+
+
+def setsockopt_works(lab: Lab) -> Scene:
+    level, name = socket.SOL_SOCKET, socket.SO_KEEPALIVE
+    return Scene({"sock": lab.tcp, "level": level, "optname": name,
+                  "value": bytearray(struct.pack("i", 1))},
+                 (None, 1), lambda result: (result, lab.tcp.getsockopt(level, name)))
+
+
+def setsockopt_fails(lab: Lab) -> Failure:
+    return Failure({"sock": lab.tcp, "level": socket.SOL_SOCKET, "optname": 9999, "value": 1},
+                   errno.ENOPROTOOPT)
+
+
 SPECIMENS: dict[str, Specimen] = {
     "socket": Specimen(
         lambda lab: Scene({}, (socket.AF_INET, socket.SOCK_STREAM, 0, False), kind_of),
@@ -138,4 +161,6 @@ SPECIMENS: dict[str, Specimen] = {
     "send": sends("data", lambda: bytearray(b"some bytes"), 10),
     "sendall": all_of(sends("data", lambda: bytearray(b"some bytes"), 10)),
     "shutdown": Specimen(shutdown_works, NEVER_WAITS, shutdown_fails),
+    "getsockopt": Specimen(getsockopt_works, NEVER_WAITS, getsockopt_fails),
+    "setsockopt": Specimen(setsockopt_works, NEVER_WAITS, setsockopt_fails),
 }

@@ -26,6 +26,7 @@ from ringmill.ops.fields import (
     IntoMany,
     Memory,
     NewFd,
+    NewPipe,
     Nothing,
     Number,
     Offset,
@@ -261,6 +262,18 @@ def tee(source: SpliceFd, target: Fd, n: Number("len"), *,
     5
     >>> tee(pipe_out, pipe2_in, 5)
     5
+    """
+
+
+@op("PIPE", soft=at_once("rm_result(pipe2(pipe, (int)flags))"), finish=("sqe.fd = 0",))
+def pipe(*, flags: Number("rw_flags", also="O_CLOEXEC") = 0) -> NewPipe:
+    """A new pipe, as (the end to read from, the end to write to); never inherited by children.
+
+    flags: os.O_DIRECT, os.O_NONBLOCK. See pipe2(2).
+
+    >>> reader, writer = pipe()
+    >>> close(reader)
+    >>> close(writer)
     """
 
 

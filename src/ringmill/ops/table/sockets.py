@@ -18,7 +18,19 @@ from ringmill.ops.fields import (
     Nothing,
     Number,
     NumberAsFd,
+    Option,
+    OptionLength,
+    OptionRoom,
+    OptionValue,
+    Plain,
     Whole,
+)
+
+# Linux gets only the options of SOL_SOCKET so, and nothing before 6.7.
+OPTION = (
+    "sqe.addr = rm_option(<unsigned>level, <unsigned>optname)",
+    "sqe.addr3 = <uint64_t><size_t>op.view.buf",
+    "sqe.file_index = io_size(op.view.len)",
 )
 
 
@@ -111,4 +123,26 @@ def shutdown(sock: Fd, how: Number("len", "int")) -> Nothing:
     """End one or both directions: socket.SHUT_RD, SHUT_WR, SHUT_RDWR. See shutdown(2).
 
     >>> shutdown(left, _socket.SHUT_WR)
+    """
+
+
+@op("URING_CMD", soft=at_once("rm_do_socket_command(sqe)"), elsewhere="True",
+    without=("buflen", "int"), finish=(*OPTION, "sqe.cmd_op = SOCKET_URING_OP_GETSOCKOPT"))
+def getsockopt(sock: Fd, level: Plain, optname: Plain, buflen: OptionRoom = None) -> Option:
+    """A socket option, as an int, or with `buflen` as at most so many bytes. See getsockopt(2).
+
+    >>> getsockopt(tcp, _socket.SOL_SOCKET, _socket.SO_TYPE) == _socket.SOCK_STREAM
+    True
+    """
+
+
+@op("URING_CMD", soft=None, elsewhere="True",
+    finish=(*OPTION, "sqe.cmd_op = SOCKET_URING_OP_SETSOCKOPT"))
+def setsockopt(sock: Fd, level: Plain, optname: Plain, value: OptionValue,
+               optlen: OptionLength = None) -> Nothing:
+    """Set a socket option, as socket.setsockopt does: an int or a buffer. See setsockopt(2).
+
+    optlen: where the option has no value (None) but a length; see there.
+
+    >>> setsockopt(tcp, _socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
     """

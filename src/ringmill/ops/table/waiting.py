@@ -1,9 +1,20 @@
-"""Ops that wait for children and for words in memory."""
+"""Ops that wait for children, for other descriptors, and for words in memory."""
 
 from __future__ import annotations
 
-from ringmill.ops.entry import at_once, in_own_worker, op
-from ringmill.ops.fields import Count, HowMany, Number, NumberAsFd, Waited, Woken, Word
+from ringmill.ops.entry import at_once, in_own_worker, op, when_readable
+from ringmill.ops.fields import (
+    Count,
+    EventRoom,
+    Fd,
+    HowMany,
+    Number,
+    NumberAsFd,
+    Ready,
+    Waited,
+    Woken,
+    Word,
+)
 
 
 @op("WAITID", soft=in_own_worker("rm_do_waitid((int)idtype, id, info, (int)options)"))
@@ -14,6 +25,18 @@ def waitid(idtype: Number("len"), id: NumberAsFd(), options: Number("file_index"
 
     >>> waitid(os.P_PID, child(), os.WEXITED).si_status
     7
+    """
+
+
+@op("EPOLL_WAIT", soft=when_readable("rm_do_epoll_wait(epoll, events, n, nowait)"))
+def epoll_wait(epoll: Fd, maxevents: EventRoom = 64) -> Ready:
+    """Wait until descriptors of a select.epoll are ready: (descriptor, events) each.
+
+    At most `maxevents` of them, at least one; for no longer than you like: ringmill.timeout. See
+    epoll_wait(2).
+
+    >>> epoll_wait(watching) == [(pipe_in, select.EPOLLOUT)]
+    True
     """
 
 
