@@ -33,6 +33,7 @@ from ringmill.face import composite as _composite
 from ringmill.face import transfer as _transfer
 from ringmill.face.call import *  # noqa: F403
 from ringmill.ops.flags import Resolve
+from ringmill.face.writes import drain, start_write
 
 # files
 from ringmill.files.call import BinaryFile, RawFile, TextFile, open_file
@@ -72,9 +73,9 @@ __all__ = [
     "IncompleteRead", "Lease", "Machine", "Memory", "Op", "PipeReader", "PipeWriter", "Process",
     "Progress", "RawFile", "Relative", "Resolve", "RingmillError", "SharedEvent", "Task",
     "TextFile", "WorkerError", "WouldBlock", "WouldExceedBudget", "WrongThread", "aio",
-    "broadcast", "copy", "current", "drive", "in_thread", "lease", "machine", "open_file",
+    "broadcast", "copy", "current", "drain", "drive", "in_thread", "lease", "machine", "open_file",
     "open_process", "park", "probe", "read_exactly", "run", "run_process", "scope", "sendfile",
-    "signals", "sleep", "spawn", "tcp_connect", "tcp_listen", "timeout", "unpark", "wait",
-    "yield_now",
+    "signals", "sleep", "spawn", "start_write", "tcp_connect", "tcp_listen", "timeout", "unpark",
+    "wait", "yield_now",
 ]
 __all__ += _call.__all__

@@ -23,11 +23,13 @@ from ringmill.processes.pipes import (
     AsyncPipeReader as PipeReader, AsyncPipeWriter as PipeWriter,
 )
 from ringmill.processes.process import AsyncProcess as Process, open_process_op as open_process
+from ringmill.ops.writes import drain, start_write
 from ringmill.processes.run import run_process
 
 __all__ = [
     "BinaryFile", "PipeReader", "PipeWriter", "Process", "RawFile", "TextFile", "broadcast",
-    "copy", "in_thread", "join", "lease", "open_file", "open_process", "park", "read_exactly",
-    "run_process", "sendfile", "sleep", "tcp_connect", "tcp_listen", "yield_now",
+    "copy", "drain", "in_thread", "join", "lease", "open_file", "open_process", "park",
+    "read_exactly", "run_process", "sendfile", "sleep", "start_write", "tcp_connect", "tcp_listen",
+    "yield_now",
 ]
 __all__ += _ops.__all__

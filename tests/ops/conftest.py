@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,3 +38,27 @@ def machine(machine: Any) -> Iterator[Any]:
     yield machine
     if not machine.closed and ringmill.machine() is machine:
         until(lambda: machine.stats()["ops_live"] == 0, "the end of what was in flight")
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Iterator[int]:
+    """A file to write to."""
+    fd = os.open(tmp_path / "scratch", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    yield fd
+    os.close(fd)
+
+
+@pytest.fixture
+def full() -> Iterator[int]:
+    """A disk without room."""
+    fd = os.open("/dev/full", os.O_WRONLY | os.O_CLOEXEC)
+    yield fd
+    os.close(fd)
+
+
+@pytest.fixture
+def reported(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What sys.unraisablehook is told."""
+    errors: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: errors.append(told.exc_value))
+    return errors

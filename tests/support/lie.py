@@ -14,6 +14,7 @@ import struct
 
 SETUP, ENTER = 425, 426
 MSG_RING = 40
+FLAGS_PASS = 1 << 1  # IORING_MSG_RING_FLAGS_PASS
 OFF_SQES = 0x10000000
 GETEVENTS = 1
 
@@ -38,13 +39,15 @@ class Liar:
         self.sqes = mmap.mmap(self.fd, 64 * self.sq_entries, mmap.MAP_SHARED,
                               mmap.PROT_READ | mmap.PROT_WRITE, offset=OFF_SQES)
 
-    def tell(self, user_data: int, result: int) -> None:
-        """One completion for the target."""
+    def tell(self, user_data: int, result: int, flags: int = 0) -> None:
+        """One completion for the target; with `flags` (IORING_CQE_F_*) from 6.3 on."""
         (tail,) = struct.unpack_from("I", self.queues, self.tail_at)
         index = tail % self.sq_entries
-        # opcode, flags, ioprio, fd, off (user_data there), addr, len (res there), rw_flags
-        struct.pack_into("<BBHiQQII32x", self.sqes, 64 * index,
-                         MSG_RING, 0, 0, self.target, user_data, 0, result, 0)
+        # opcode, flags, ioprio, fd, off (user_data there), addr, len (res there), msg_ring_flags,
+        # user_data, buf_index, personality, file_index (flags there, if they are passed)
+        struct.pack_into("<BBHiQQIIQHHI16x", self.sqes, 64 * index,
+                         MSG_RING, 0, 0, self.target, user_data, 0, result & 0xFFFFFFFF,
+                         FLAGS_PASS if flags else 0, 0, 0, 0, flags)
         struct.pack_into("I", self.queues, self.array_at + 4 * index, index)
         struct.pack_into("I", self.queues, self.tail_at, tail + 1)
         self._call(ENTER, self.fd, 1, 0, GETEVENTS, None, 0)

@@ -43,6 +43,9 @@ cdef class Driver:
     cdef int turning               # the machine turns: whoever runs now must not wait
     cdef bint looking              # CQEs are being taken in, or timers: wakes go to `urgent`
     cdef Waiter current            # who is running
+    cdef object behind             # writes that nobody waits for yet; None: there were none
+    cdef public uint64_t write_behind_max  # bytes of them that may be under way
+    cdef public object on_write_error      # who is told of a failure that nobody else was told of
     cdef bint dead                 # closed, or left behind by a fork
     cdef rm_aux *aux_free
     cdef uint32_t aux_out, holds   # blocks and buffers that ops hold
@@ -50,6 +53,7 @@ cdef class Driver:
     cdef uint32_t cancels_again    # timers that will repeat a cancel, if need be
     cdef object arena              # memory that is lent: an Arena; where it lies, once it does
     cdef size_t arena_at, arena_size
+    cdef uint64_t zero_asked, zero_copied  # sends without a copy, and those copied after all
     cdef uint64_t stale            # CQEs of ops that were gone: shown in stats()
     cdef int make_room(self, rm_ring *ring) except -1
     cdef rm_ring *open_beside(self) except NULL

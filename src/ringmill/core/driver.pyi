@@ -1,10 +1,13 @@
 """The driver below the machine, as type checkers see it."""
+from collections.abc import Callable
 from typing import Any
 
 class Waiter: ...
 class Handler: ...
 
 class Driver:
+    write_behind_max: int
+    on_write_error: Callable[[OSError], object] | None
     @property
     def ops_live(self) -> int: ...
     @property

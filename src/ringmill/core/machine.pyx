@@ -8,6 +8,7 @@ from libc.stdint cimport int64_t, uint64_t
 from ringmill.core.arena cimport Arena, arena_new
 from ringmill.core.aux cimport rm_aux
 from ringmill.core.balance cimport Adaptive
+from ringmill.core.behind cimport behind_ending, behind_let_go, behind_mute
 from ringmill.core.budget cimport waits_of
 from ringmill.core.buffers cimport Group
 from ringmill.core.cancel cimport op_cancel_all, op_release_all
@@ -15,6 +16,7 @@ from ringmill.core.driver cimport (
     driver_free, driver_init, here, here_or_none, ready_clear, rm_slot, set_here,
 )
 from ringmill.core.kernel cimport close_ring, forget_ring, open_ring, open_soft, ring_is_soft
+from ringmill.core.lines cimport Lines, behind_tell
 from ringmill.core.op cimport op_bytes, ops_spare_bytes
 from ringmill.core.pace cimport pace_new
 from ringmill.core.ring cimport io_uring_cqe, io_uring_sqe, rm_enter, rm_now_ns, rm_ring
@@ -184,6 +186,9 @@ cdef class Machine(Turner):
             "submitted": self.ring.submitted, "reaped": self.ring.reaped,
             "beside_enters": self.beside.enters if self.beside != NULL else 0,
             "beside_submitted": self.beside.submitted if self.beside != NULL else 0,
+            "writes_behind": (<Lines>self.behind).writes if self.behind is not None else 0,
+            "write_behind_bytes": (<Lines>self.behind).bytes if self.behind is not None else 0,
+            "zero_copy_sends": self.zero_asked, "zero_copy_copied": self.zero_copied,
             "stale": self.stale, "switches": self.pace.switched + self.pace.switches,
             "max_switches_between_io": self.pace.switches_max,
             "waits": self.waits, "spins": self.spin.spins, "spins_won": self.spin.won,
@@ -251,6 +256,7 @@ cdef bint machine_left(Machine self) except -1:
 cdef int machine_end(Machine self) except -1:
     """The rings first, then what they point to: a CQE that comes late would write freed memory."""
     self.struck = None
+    behind_ending(self)
     machine_drain(self)
     cdef uint64_t enters = self.ring.enters, submitted = self.ring.submitted
     cdef uint64_t reaped = self.ring.reaped
@@ -281,6 +287,7 @@ cdef int machine_drain(Machine self) except -1:
 cdef int machine_let_go(Machine self, object strands) except -1:
     """Everything but the rings. `strands`: those that are to unwind now, if they can."""
     op_release_all(self)
+    behind_let_go(self)
     (<Arena>self.arena).forget()
     for group in (self.group, self.group_beside):
         if group is not None:
@@ -294,7 +301,7 @@ cdef int machine_let_go(Machine self, object strands) except -1:
     if here_or_none() is self:
         set_here(None)
         guard_let_go()
-    return 0
+    return behind_tell(self)
 
 
 def _end_left(machine):
@@ -306,6 +313,7 @@ cdef int machine_forget(Machine self) except -1:
     """In a forked child: let go of what belongs to the parent, without touching its rings."""
     self.dead = True
     self.struck = None
+    behind_mute(self)
     if self.beside != NULL:
         forget_ring(self.beside)
         self.beside = NULL

@@ -46,6 +46,13 @@ cdef enum Result:
     R_INT
     R_VALUE
 
+# Of a send that was to go without a copy: what the kernel said about it.
+cdef enum Copied:
+    NOT_ASKED
+    NOT_COPIED
+    COPIED
+    UNKNOWN_COPIED  # it did not say
+
 # user_data below 2**32 belongs to no op (generations begin at 1).
 cdef enum:
     TO_NOBODY = 0
@@ -67,7 +74,7 @@ cdef class Op:
     cdef uint32_t slot, generation, sq_place
     cdef int res
     cdef uint32_t flags
-    cdef uint8_t kernel, program, kind, opcode, cancels_missed
+    cdef uint8_t kernel, program, kind, opcode, cancels_missed, copies
     cdef Views views               # several buffers, held until the last CQE
     cdef bint holds_view, cancel_asked, neutral, shielded
 

@@ -411,6 +411,14 @@ cdef class Op:
         return (("new", "queued", "in flight", "done")[self.kernel],
                 ("new", "waited", "detached", "taken", "abandoned")[self.program])
 
+    @property
+    def copied(self):
+        """Of a send with zero_copy=True that is done: did the kernel copy after all?
+
+        None when it does not say, and for every other op.
+        """
+        return (None, False, True, None)[self.copies] if self.kernel == K_DONE else None
+
     def result(self):
         """The result of an op that is done, once; raises what went wrong."""
         op_owned(self)

@@ -58,6 +58,9 @@ cdef extern from "ring.h" nogil:
         IORING_OP_ASYNC_CANCEL
         IORING_CQE_F_BUFFER
         IORING_CQE_F_MORE
+        IORING_CQE_F_NOTIF
+        IORING_NOTIF_USAGE_ZC_COPIED
+        IORING_SEND_ZC_REPORT_USAGE
         IORING_CQE_BUFFER_SHIFT
         IORING_REGISTER_PBUF_RING
         IOSQE_BUFFER_SELECT
@@ -73,6 +76,7 @@ cdef extern from "ring.h" nogil:
         RM_SEND_WHOLE
         RM_TASKRUN_FLAG
         RM_FIXED_BUFFERS
+        RM_SEND_ZC
 
     struct rm_config:
         unsigned entries

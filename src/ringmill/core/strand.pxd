@@ -28,4 +28,5 @@ cdef class Strand(Waiter):
     cdef Op park_op(self)
     cdef int unpark(self) except -1
 
+cdef void report_error(object where, object error) noexcept
 cpdef void report(object name, object error) noexcept

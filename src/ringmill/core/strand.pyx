@@ -189,3 +189,8 @@ cpdef void report(object name, object error) noexcept:
     """An error that nobody was told of must not vanish: it goes to sys.unraisablehook."""
     if not isinstance(error, Cancelled):
         rm_unraisable(error, f"{name}, which ended with this error and was not joined")
+
+
+cdef void report_error(object where, object error) noexcept:
+    """The same for an error that came from no strand."""
+    rm_unraisable(error, where)

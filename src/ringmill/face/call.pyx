@@ -51,6 +51,7 @@ def close(fd):
 
     Not cancellable: a descriptor whose close was given up would leak. An op that is in flight on
     it goes on, on Linux, and keeps the connection or listener open: cancel it, or shutdown first.
+    What start_write has begun on it is written before, and a failure nobody was told of is raised.
 
     >>> close(os.dup(hello))
     """
@@ -391,23 +392,28 @@ def recv_into(sock, buffer, *, flags=0):
     return wait(start_recv_into(sock, buffer, unsigned_of(flags)))
 
 
-def send(sock, data, *, flags=0):
+def send(sock, data, *, flags=0, bint zero_copy=False):
     """Send `data`; the number of bytes sent, which may be less. See send(2).
+
+    zero_copy: the kernel sends from `data` itself, which stays exported, and the op is done, and
+    a cancel answered, only when it needs that memory no more: over a network, when the peer has
+    confirmed it. What refuses is sent with a copy, with the same result. `copied` of the op tells
+    whether the kernel copied after all, as it does on the loopback; `stats()` counts both.
 
     >>> send(left, b"hello")
     5
     """
-    return wait(start_send(sock, data, unsigned_of(flags)))
+    return wait(start_send(sock, data, unsigned_of(flags), zero_copy))
 
 
-def sendall(sock, data, *, flags=0):
+def sendall(sock, data, *, flags=0, bint zero_copy=False):
     """Send all of `data`, however many sends that takes.
 
-    When it raises, a part of it may have been sent.
+    When it raises, a part of it may have been sent. zero_copy: as in `send`.
 
     >>> sendall(left, b"hello")
     """
-    return wait(start_sendall(sock, data, unsigned_of(flags)))
+    return wait(start_sendall(sock, data, unsigned_of(flags), zero_copy))
 
 
 def shutdown(sock, how):
@@ -449,15 +455,15 @@ def sendto(sock, data, address, *, flags=0):
     return wait(start_sendto(sock, data, address, unsigned_of(flags)))
 
 
-def sendmsg(sock, buffers, ancdata=(), *, flags=0, address=None):
+def sendmsg(sock, buffers, ancdata=(), *, flags=0, address=None, bint zero_copy=False):
     """Send buffers and ancillary data, as socket.sendmsg does; the number of bytes sent.
 
-    ancdata: (level, type, data) each. See sendmsg(2).
+    ancdata: (level, type, data) each. See sendmsg(2). zero_copy: as in `send`.
 
     >>> sendmsg(left, [b"hel", b"lo"])
     5
     """
-    return wait(start_sendmsg(sock, buffers, ancdata, unsigned_of(flags), address))
+    return wait(start_sendmsg(sock, buffers, ancdata, unsigned_of(flags), address, zero_copy))
 
 
 def send_fds(sock, buffers, fds, *, flags=0, address=None):

@@ -17,6 +17,7 @@ from ringmill.face.run import (
     has_machine,
     machine_of_thread,
     run_to_end,
+    settle_writes,
 )
 
 __all__ = ["Machine", "machine", "run"]
@@ -60,6 +61,7 @@ class Machine(CoreMachine):
         """Cancel every fiber and task, wait for their end, close the ring. Again: does nothing.
 
         Ops in flight are cancelled; after this no memory of the program is written any more.
+        What start_write has begun is written before (it has ten seconds).
         A fiber that swallows its cancel is waited for, as asyncio.run does. For the outermost
         level: inside a fiber or task WouldBlock is raised, and nothing is closed.
         """
@@ -67,6 +69,7 @@ class Machine(CoreMachine):
             check_outermost(self)
             try:
                 end_strands(self)
+                settle_writes(self)
             finally:
                 self.end()
 

@@ -2,6 +2,7 @@
 
 Knows machines and strands; the public class is in machine.py.
 """
+from ringmill.core.lines cimport behind_busy, behind_settled
 from ringmill.core.machine cimport Machine, machine_here
 from ringmill.core.driver cimport here, here_or_none
 from ringmill.core.strand cimport Strand
@@ -12,6 +13,9 @@ from ringmill.face.spawn cimport spawn_strand
 from ringmill.errors import ClosedError, WouldBlock, WrongThread
 from ringmill.face.asyncgens import AsyncGens, close
 from ringmill.face.spawn import spawn
+from ringmill.face.timeout import timeout
+
+cdef double WRITES_WAIT_S = 10.0  # at close, for a slow disk; not for a reader that is not there
 
 
 def equip(machine):
@@ -37,6 +41,17 @@ def kept(kind):
     if found is None:
         found = fibers.kept[kind] = kind()
     return found
+
+
+def settle_writes(machine):
+    """Let what start_write has begun be written; what is not by then is cancelled, and told."""
+    cdef Machine self = machine
+    if behind_busy(self):
+        try:
+            with timeout(WRITES_WAIT_S):
+                wait(behind_settled(self))
+        except TimeoutError:
+            pass  # a pipe that nobody reads
 
 
 def check_outermost(machine):

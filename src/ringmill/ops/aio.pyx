@@ -19,9 +19,11 @@ from ringmill.core.ring cimport (
 )
 from ringmill.core.shots cimport Shots, shots_of_file, shots_of_socket
 from ringmill.core.views cimport Views
+from ringmill.core.zero cimport ZeroCopy, zero_begin, zero_new
 from ringmill.ops.constants cimport *
 from ringmill.ops.convert cimport *
 from ringmill.ops.messages cimport *
+from ringmill.ops.writes cimport close_late
 
 import socket as _socket
 
@@ -58,6 +60,8 @@ cdef extern from "ring.h":
         IORING_OP_RENAMEAT
         IORING_OP_SEND
         IORING_OP_SENDMSG
+        IORING_OP_SENDMSG_ZC
+        IORING_OP_SEND_ZC
         IORING_OP_SETXATTR
         IORING_OP_SHUTDOWN
         IORING_OP_SOCKET
@@ -138,6 +142,9 @@ def open(path, flags, mode=511, *, dir_fd=None, resolve=0):
 
 
 cdef Op start_close(object fd):
+    cdef Op late = close_late(fd)
+    if late is not None:
+        return late
     cdef Op op = op_new_shielded(R_NOTHING)
     cdef int fd_number = fd_to_close(fd)
     cdef io_uring_sqe *sqe = op_push(op, IORING_OP_CLOSE, fd_number)
@@ -150,6 +157,7 @@ def close(fd):
 
     Not cancellable: a descriptor whose close was given up would leak. An op that is in flight on
     it goes on, on Linux, and keeps the connection or listener open: cancel it, or shutdown first.
+    What start_write has begun on it is written before, and a failure nobody was told of is raised.
 
     >>> close(os.dup(hello))
     """
@@ -1010,49 +1018,66 @@ def recv_into(sock, buffer, *, flags=0):
     return start_recv_into(sock, buffer, unsigned_of(flags))
 
 
-cdef Op start_send(object sock, object data, unsigned flags):
+cdef Op start_send(object sock, object data, unsigned flags, bint zero_copy):
     cdef Op op = op_new(R_COUNT)
     cdef int sock_number = fd_of(sock)
     op.target = sock
     hold_view(op, data, False)
-    cdef io_uring_sqe *sqe = op_push_send(op, IORING_OP_SEND, sock_number)
+    cdef ZeroCopy zero_copy_way = zero_new(op, IORING_OP_SEND_ZC, IORING_OP_SEND) if zero_copy else None
+    cdef unsigned opcode = IORING_OP_SEND
+    if zero_copy_way is not None:
+        opcode = IORING_OP_SEND_ZC
+    cdef io_uring_sqe *sqe = op_push_send(op, opcode, sock_number)
     sqe.addr = <uint64_t><size_t>op.view.buf
     sqe.len = io_size(op.view.len)
     sqe.msg_flags = flags | MSG_NOSIGNAL
+    if zero_copy:
+        zero_begin(op, zero_copy_way, sqe)
     return op
 
 
-def send(sock, data, *, flags=0):
+def send(sock, data, *, flags=0, bint zero_copy=False):
     """Send `data`; the number of bytes sent, which may be less. See send(2).
+
+    zero_copy: the kernel sends from `data` itself, which stays exported, and the op is done, and
+    a cancel answered, only when it needs that memory no more: over a network, when the peer has
+    confirmed it. What refuses is sent with a copy, with the same result. `copied` of the op tells
+    whether the kernel copied after all, as it does on the loopback; `stats()` counts both.
 
     >>> send(left, b"hello")
     5
     """
-    return start_send(sock, data, unsigned_of(flags))
+    return start_send(sock, data, unsigned_of(flags), zero_copy)
 
 
-cdef Op start_sendall(object sock, object data, unsigned flags):
+cdef Op start_sendall(object sock, object data, unsigned flags, bint zero_copy):
     cdef Op op = op_new(R_NOTHING)
     cdef int sock_number = fd_of(sock)
     op.target = sock
     hold_view(op, data, False)
+    cdef ZeroCopy zero_copy_way = zero_new(op, IORING_OP_SEND_ZC, IORING_OP_SEND) if zero_copy else None
     op.handler = rest_new()
-    cdef io_uring_sqe *sqe = op_push_send(op, IORING_OP_SEND, sock_number)
+    cdef unsigned opcode = IORING_OP_SEND
+    if zero_copy_way is not None:
+        opcode = IORING_OP_SEND_ZC
+    cdef io_uring_sqe *sqe = op_push_send(op, opcode, sock_number)
     sqe.addr = <uint64_t><size_t>op.view.buf
     sqe.len = io_size(op.view.len)
     sqe.msg_flags = flags | MSG_NOSIGNAL | MSG_WAITALL
     rest_begin(op, sqe)
+    if zero_copy:
+        zero_begin(op, zero_copy_way, sqe)
     return op
 
 
-def sendall(sock, data, *, flags=0):
+def sendall(sock, data, *, flags=0, bint zero_copy=False):
     """Send all of `data`, however many sends that takes.
 
-    When it raises, a part of it may have been sent.
+    When it raises, a part of it may have been sent. zero_copy: as in `send`.
 
     >>> sendall(left, b"hello")
     """
-    return start_sendall(sock, data, unsigned_of(flags))
+    return start_sendall(sock, data, unsigned_of(flags), zero_copy)
 
 
 cdef Op start_shutdown(object sock, int how):
@@ -1159,29 +1184,35 @@ def sendto(sock, data, address, *, flags=0):
     return start_sendto(sock, data, address, unsigned_of(flags))
 
 
-cdef Op start_sendmsg(object sock, object buffers, object ancdata, unsigned flags, object address):
+cdef Op start_sendmsg(object sock, object buffers, object ancdata, unsigned flags, object address, bint zero_copy):
     cdef Op op = op_new(R_COUNT)
     cdef int sock_number = fd_of(sock)
     op.target = sock
     parts_out(op, hold_views(op, buffers, False))
     ancillary_out(op, ancdata)
     peer_out(op, address)
-    cdef io_uring_sqe *sqe = op_push_send(op, IORING_OP_SENDMSG, sock_number)
+    cdef ZeroCopy zero_copy_way = zero_new(op, IORING_OP_SENDMSG_ZC, IORING_OP_SENDMSG) if zero_copy else None
+    cdef unsigned opcode = IORING_OP_SENDMSG
+    if zero_copy_way is not None:
+        opcode = IORING_OP_SENDMSG_ZC
+    cdef io_uring_sqe *sqe = op_push_send(op, opcode, sock_number)
     sqe.addr = <uint64_t><size_t>&op.aux.net.msg
     sqe.len = 1
     sqe.msg_flags = flags | MSG_NOSIGNAL
+    if zero_copy:
+        zero_begin(op, zero_copy_way, sqe)
     return op
 
 
-def sendmsg(sock, buffers, ancdata=(), *, flags=0, address=None):
+def sendmsg(sock, buffers, ancdata=(), *, flags=0, address=None, bint zero_copy=False):
     """Send buffers and ancillary data, as socket.sendmsg does; the number of bytes sent.
 
-    ancdata: (level, type, data) each. See sendmsg(2).
+    ancdata: (level, type, data) each. See sendmsg(2). zero_copy: as in `send`.
 
     >>> sendmsg(left, [b"hel", b"lo"])
     5
     """
-    return start_sendmsg(sock, buffers, ancdata, unsigned_of(flags), address)
+    return start_sendmsg(sock, buffers, ancdata, unsigned_of(flags), address, zero_copy)
 
 
 cdef Op start_send_fds(object sock, object buffers, object fds, unsigned flags, object address):

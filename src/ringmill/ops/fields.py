@@ -19,6 +19,8 @@ class Kind:
     fd: str = ""  # the expression for sqe.fd, where this argument gives it
     fill: tuple[str, ...] = ()  # Cython after the push; cannot fail
     soft: tuple[str, ...] = ()  # C: what the soft row's expression may name
+    instead: str = ""  # another opcode, where `{0}_way` is not None
+    last: tuple[str, ...] = ()  # Cython when the SQE is complete
 
 
 @dataclass(frozen=True)
@@ -334,6 +336,16 @@ Resolve = Kind(  # moves to an open_how what the arguments before it have filled
     soft=("const struct open_how *how = rm_pointer(sqe->addr2);",),
 )
 MissingOk = Kind("bool", "bint", check=("if {0}:", "    op.kind = R_GONE"))
+
+def ZeroCopy(opcode: str, plain: str) -> Kind:
+    """A bool that asks for `opcode`, which copies nothing and tells when memory is free again."""
+    return Kind(
+        "bool", "bint",
+        check=(f"cdef ZeroCopy {{0}}_way = zero_new(op, IORING_OP_{opcode}, IORING_OP_{plain}) "
+               "if {0} else None",),
+        instead=opcode, last=("if {0}:", "    zero_begin(op, {0}_way, sqe)"),
+    )
+
 
 # ── outcomes ────────────────────────────────────────────────────────────────────────────────
 

@@ -32,9 +32,11 @@ from ringmill.core.ring cimport (
 )
 from ringmill.core.shots cimport Shots, shots_of_file, shots_of_socket
 from ringmill.core.views cimport Views
+from ringmill.core.zero cimport ZeroCopy, zero_begin, zero_new
 from ringmill.ops.constants cimport *
 from ringmill.ops.convert cimport *
 from ringmill.ops.messages cimport *
+from ringmill.ops.writes cimport close_late
 
 import socket as _socket
 '''
@@ -139,6 +141,12 @@ def _start(entry: Entry) -> list[str]:
         body += [f"    cdef unsigned opcode = {opcode}", f"    if {entry.second.when}:",
                  f"        opcode = IORING_OP_{entry.second.opcode}"]
         opcode = "opcode"
+    for argument in entry.arguments:
+        if argument.kind.instead:
+            body += [f"    cdef unsigned opcode = {opcode}",
+                     f"    if {argument.name}_way is not None:",
+                     f"        opcode = IORING_OP_{argument.kind.instead}"]
+            opcode = "opcode"
     body += [f"    cdef io_uring_sqe *sqe = {entry.push}(op, {opcode}, {fd})"]
     for argument in entry.arguments:
         body += _lines(argument.kind.fill, argument.name)
@@ -146,6 +154,8 @@ def _start(entry: Entry) -> list[str]:
     body += [f"    {line}" for line in (*entry.finish, *entry.outcome.last)]
     if entry.elsewhere:
         body += ["    if op.handler is not None:", "        elsewhere_begin(op, sqe)"]
+    for argument in entry.arguments:
+        body += _lines(argument.kind.last, argument.name)
     return [*body, "    return op"]
 
 
@@ -169,7 +179,9 @@ def _names(entries: Iterable[Entry]) -> list[str]:
 
 
 def _opcodes(entries: Iterable[Entry]) -> list[str]:
-    named = sorted({opcode for entry in entries for opcode in entry.opcodes})
+    entries = list(entries)
+    named = sorted({opcode for entry in entries for opcode in entry.opcodes}
+                   | {a.kind.instead for entry in entries for a in entry.arguments} - {""})
     return ['cdef extern from "ring.h":', "    enum:",
             *(f"        IORING_OP_{opcode}" for opcode in named)]
 

@@ -72,12 +72,15 @@ def open(path: Path, flags: Number("open_flags", also="O_CLOEXEC"),
     """
 
 
-@op("CLOSE", soft=at_once("rm_do_close(fd)"), shielded=True)
+@op("CLOSE", soft=at_once("rm_do_close(fd)"), shielded=True, prepare=(
+    "cdef Op late = close_late(fd)", "if late is not None:", "    return late",
+))
 def close(fd: ClosingFd) -> Nothing:
     """Close a file descriptor, or a socket object (which then is detached). See close(2).
 
     Not cancellable: a descriptor whose close was given up would leak. An op that is in flight on
     it goes on, on Linux, and keeps the connection or listener open: cancel it, or shutdown first.
+    What start_write has begun on it is written before, and a failure nobody was told of is raised.
 
     >>> close(os.dup(hello))
     """

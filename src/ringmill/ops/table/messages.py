@@ -23,6 +23,7 @@ from ringmill.ops.fields import (
     RightsRoom,
     Sent,
     SentCount,
+    ZeroCopy,
 )
 
 
@@ -44,10 +45,11 @@ def sendto(sock: Fd, data: From, address: Destination, *,
 @op("SENDMSG", push="op_push_send",
     soft=when_writable("rm_do_sendmsg(sock, message, (int)flags, nowait)"))
 def sendmsg(sock: Fd, buffers: Parts, ancdata: Ancillary = (), *,
-            flags: Number("msg_flags", also="MSG_NOSIGNAL") = 0, address: Peer = None) -> Count:
+            flags: Number("msg_flags", also="MSG_NOSIGNAL") = 0, address: Peer = None,
+            zero_copy: ZeroCopy("SENDMSG_ZC", "SENDMSG") = False) -> Count:
     """Send buffers and ancillary data, as socket.sendmsg does; the number of bytes sent.
 
-    ancdata: (level, type, data) each. See sendmsg(2).
+    ancdata: (level, type, data) each. See sendmsg(2). zero_copy: as in `send`.
 
     >>> sendmsg(left, [b"hel", b"lo"])
     5

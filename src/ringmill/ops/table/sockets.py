@@ -24,6 +24,7 @@ from ringmill.ops.fields import (
     OptionValue,
     Plain,
     Whole,
+    ZeroCopy,
 )
 
 # Linux gets only the options of SOL_SOCKET so, and nothing before 6.7.
@@ -99,8 +100,14 @@ def recv_into(sock: Fd, buffer: Into, *, flags: Number("msg_flags") = 0) -> Coun
 
 
 @op("SEND", push="op_push_send", soft=None)
-def send(sock: Fd, data: From, *, flags: Number("msg_flags", also="MSG_NOSIGNAL") = 0) -> Count:
+def send(sock: Fd, data: From, *, flags: Number("msg_flags", also="MSG_NOSIGNAL") = 0,
+         zero_copy: ZeroCopy("SEND_ZC", "SEND") = False) -> Count:
     """Send `data`; the number of bytes sent, which may be less. See send(2).
+
+    zero_copy: the kernel sends from `data` itself, which stays exported, and the op is done, and
+    a cancel answered, only when it needs that memory no more: over a network, when the peer has
+    confirmed it. What refuses is sent with a copy, with the same result. `copied` of the op tells
+    whether the kernel copied after all, as it does on the loopback; `stats()` counts both.
 
     >>> send(left, b"hello")
     5
@@ -109,10 +116,11 @@ def send(sock: Fd, data: From, *, flags: Number("msg_flags", also="MSG_NOSIGNAL"
 
 @op("SEND", push="op_push_send", soft=None)
 def sendall(sock: Fd, data: From, *,
-            flags: Number("msg_flags", also="MSG_NOSIGNAL | MSG_WAITALL") = 0) -> Whole:
+            flags: Number("msg_flags", also="MSG_NOSIGNAL | MSG_WAITALL") = 0,
+            zero_copy: ZeroCopy("SEND_ZC", "SEND") = False) -> Whole:
     """Send all of `data`, however many sends that takes.
 
-    When it raises, a part of it may have been sent.
+    When it raises, a part of it may have been sent. zero_copy: as in `send`.
 
     >>> sendall(left, b"hello")
     """
