@@ -31,7 +31,9 @@ from ringmill.core.op import Op
 from ringmill.face import call as _call
 from ringmill.face import composite as _composite
 from ringmill.face import transfer as _transfer
+from ringmill.face import names as _names
 from ringmill.face.call import *  # noqa: F403
+from ringmill.face.raw import raw
 from ringmill.ops.flags import Resolve
 from ringmill.face.writes import drain, start_write
 
@@ -60,6 +62,8 @@ __version__ = "0.1.0"
 read_exactly = _composite.call_face(_composite.read_exactly)
 tcp_listen = _composite.call_face(_composite.tcp_listen)
 tcp_connect = _composite.call_face(_composite.tcp_connect)
+makedirs = _composite.call_face(_names.makedirs)
+readlink = _composite.call_face(_names.readlink)
 run_process = _composite.call_face(_run_process)
 
 # from one descriptor to another, without a copy on the way where the kernel can
@@ -73,9 +77,9 @@ __all__ = [
     "IncompleteRead", "Lease", "Machine", "Memory", "Op", "PipeReader", "PipeWriter", "Process",
     "Progress", "RawFile", "Relative", "Resolve", "RingmillError", "SharedEvent", "Task",
     "TextFile", "WorkerError", "WouldBlock", "WouldExceedBudget", "WrongThread", "aio",
-    "broadcast", "copy", "current", "drain", "drive", "in_thread", "lease", "machine", "open_file",
-    "open_process", "park", "probe", "read_exactly", "run", "run_process", "scope", "sendfile",
-    "signals", "sleep", "spawn", "start_write", "tcp_connect", "tcp_listen", "timeout", "unpark",
-    "wait", "yield_now",
+    "broadcast", "copy", "current", "drain", "drive", "in_thread", "lease", "machine", "makedirs",
+    "open_file", "open_process", "park", "probe", "raw", "read_exactly", "readlink", "run",
+    "run_process", "scope", "sendfile", "signals", "sleep", "spawn", "start_write", "tcp_connect",
+    "tcp_listen", "timeout", "unpark", "wait", "yield_now",
 ]
 __all__ += _call.__all__

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ringmill.face.composite import read_exactly, tcp_connect, tcp_listen
 from ringmill.face.memory import lease_op as lease
+from ringmill.face.names import makedirs, readlink
 from ringmill.face.spawn import (
     join_op as join, park_op as park, sleep_op as sleep, yield_now_op as yield_now,
 )
@@ -19,6 +20,7 @@ from ringmill.files.opening import open_file
 from ringmill.files.text import AsyncTextFile as TextFile
 from ringmill.ops import aio as _ops
 from ringmill.ops.aio import *  # noqa: F403
+from ringmill.ops.raw import raw
 from ringmill.processes.pipes import (
     AsyncPipeReader as PipeReader, AsyncPipeWriter as PipeWriter,
 )
@@ -28,8 +30,9 @@ from ringmill.processes.run import run_process
 
 __all__ = [
     "BinaryFile", "PipeReader", "PipeWriter", "Process", "RawFile", "TextFile", "broadcast",
-    "copy", "drain", "in_thread", "join", "lease", "open_file", "open_process", "park",
-    "read_exactly", "run_process", "sendfile", "sleep", "start_write", "tcp_connect", "tcp_listen",
+    "copy", "drain", "in_thread", "join", "lease", "makedirs", "open_file", "open_process", "park",
+    "raw", "read_exactly", "readlink", "run_process", "sendfile", "sleep", "start_write",
+    "tcp_connect", "tcp_listen",
     "yield_now",
 ]
 __all__ += _ops.__all__
