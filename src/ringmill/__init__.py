@@ -38,6 +38,7 @@ from ringmill.ops.flags import Resolve
 from ringmill.face.writes import drain, start_write
 
 # files
+from ringmill.files import copying as _copying, whole as _whole
 from ringmill.files.call import BinaryFile, RawFile, TextFile, open_file
 
 # between threads, processes and signals
@@ -72,14 +73,20 @@ sendfile = _composite.call_face(_transfer.sendfile)
 copy = _composite.call_face(_transfer.copy)
 broadcast = _composite.call_face(_transfer.broadcast)
 
+# files as a whole
+read_file = _composite.call_face(_whole.read_file)
+write_file = _composite.call_face(_whole.write_file)
+copy_file = _composite.call_face(_copying.copy_file)
+
 __all__ = [
     "Adaptive", "BinaryFile", "Cancelled", "ClosedError", "Cluster", "Fiber", "Fixed",
     "IncompleteRead", "Lease", "Machine", "Memory", "Op", "PipeReader", "PipeWriter", "Process",
     "Progress", "RawFile", "Relative", "Resolve", "RingmillError", "SharedEvent", "Task",
     "TextFile", "WorkerError", "WouldBlock", "WouldExceedBudget", "WrongThread", "aio",
-    "broadcast", "copy", "current", "drain", "drive", "in_thread", "lease", "machine", "makedirs",
-    "open_file", "open_process", "park", "probe", "raw", "read_exactly", "readlink", "run",
-    "run_process", "scope", "sendfile", "signals", "sleep", "spawn", "start_write", "tcp_connect",
-    "tcp_listen", "timeout", "unpark", "wait", "yield_now",
+    "broadcast", "copy", "copy_file", "current", "drain", "drive", "in_thread", "lease", "machine",
+    "makedirs", "open_file", "open_process", "park", "probe", "raw", "read_exactly", "read_file",
+    "readlink", "run", "run_process", "scope", "sendfile", "signals", "sleep", "spawn",
+    "start_write", "tcp_connect", "tcp_listen", "timeout", "unpark", "wait", "write_file",
+    "yield_now",
 ]
 __all__ += _call.__all__

@@ -16,8 +16,10 @@ from ringmill.face.spawn import (
 from ringmill.face.threads import in_thread_op as in_thread
 from ringmill.face.transfer import broadcast, copy, sendfile
 from ringmill.files.binary import AsyncBinaryFile as BinaryFile, AsyncRawFile as RawFile
+from ringmill.files.copying import copy_file
 from ringmill.files.opening import open_file
 from ringmill.files.text import AsyncTextFile as TextFile
+from ringmill.files.whole import read_file, write_file
 from ringmill.ops import aio as _ops
 from ringmill.ops.aio import *  # noqa: F403
 from ringmill.ops.raw import raw
@@ -30,9 +32,8 @@ from ringmill.processes.run import run_process
 
 __all__ = [
     "BinaryFile", "PipeReader", "PipeWriter", "Process", "RawFile", "TextFile", "broadcast",
-    "copy", "drain", "in_thread", "join", "lease", "makedirs", "open_file", "open_process", "park",
-    "raw", "read_exactly", "readlink", "run_process", "sendfile", "sleep", "start_write",
-    "tcp_connect", "tcp_listen",
-    "yield_now",
+    "copy", "copy_file", "drain", "in_thread", "join", "lease", "makedirs", "open_file",
+    "open_process", "park", "raw", "read_exactly", "read_file", "readlink", "run_process",
+    "sendfile", "sleep", "start_write", "tcp_connect", "tcp_listen", "write_file", "yield_now",
 ]
 __all__ += _ops.__all__

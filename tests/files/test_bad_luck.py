@@ -81,6 +81,18 @@ def test_buffered_data_waits_for_a_better_time(face, tmp_path):
     assert path.read_text() == "0123456789!"
 
 
+def test_a_position_that_is_shared_follows_what_was_written(face, tmp_path):
+    path = tmp_path / "file"
+    big = os.urandom(300_000)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    file = opened(face, fd, "wb", 1 << 20)
+    file.write(big)
+    with limited(resource.RLIMIT_FSIZE, 100_000), pytest.raises(OSError, match="large"):
+        file.flush()
+    file.close()
+    assert path.read_bytes() == big
+
+
 def test_no_descriptors_left(face, tmp_path):
     path = tmp_path / "file"
     path.touch()

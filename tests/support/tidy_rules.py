@@ -35,7 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 # Where a program spends its time: nothing is printed or logged there.
-HOT_ROOMS = ("ring", "core", "ops", "face", "processes", "stream", "sync", "watching")
+HOT_ROOMS = ("ring", "core", "ops", "face", "files", "processes", "stream", "sync", "watching")
 # A script one runs by hand, which lives beside what it generates from.
 SCRIPTS = {"src/ringmill/ops/generate.py"}
 

@@ -6,6 +6,7 @@ where, how much and to which offset; does not know which op it is.
 cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
+from posix.unistd cimport SEEK_CUR, SEEK_SET, lseek
 
 from ringmill.core.complete cimport op_complete
 from ringmill.core.driver cimport Handler
@@ -29,6 +30,8 @@ cdef class Rest(Handler):
             self.rest.addr += res
             if self.rest.off != NO_OFFSET:
                 self.rest.off += res
+            elif self.at >= 0:
+                self.move(res)
         if self.rest.addr == end:
             return True
         if mine.cancel_asked:
@@ -38,6 +41,13 @@ cdef class Rest(Handler):
         else:
             again(self, mine, end)
         return False
+
+    cdef void move(self, int done) noexcept:
+        """The file's own position is behind what was written: Linux leaves it where it was when a
+        worker goes on with a short write and fails (disk full, RLIMIT_FSIZE)."""
+        if self.at == lseek(self.rest.fd, 0, SEEK_CUR):
+            lseek(self.rest.fd, self.at + done, SEEK_SET)
+        self.at += done
 
 
 cdef int again(Rest self, Op op, uint64_t end) except -1:
@@ -54,4 +64,6 @@ cdef Rest rest_new():
 
 cdef void rest_begin(Op op, io_uring_sqe *sqe) noexcept:
     """Remember the op as it was asked; `op.handler` is its Rest."""
-    memcpy(&(<Rest>op.handler).rest, sqe, sizeof(io_uring_sqe))
+    cdef Rest rest = <Rest>op.handler
+    memcpy(&rest.rest, sqe, sizeof(io_uring_sqe))
+    rest.at = lseek(sqe.fd, 0, SEEK_CUR) if sqe.off == NO_OFFSET else -1  # -1: a pipe, a socket

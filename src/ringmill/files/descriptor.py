@@ -125,6 +125,8 @@ class Descriptor:
 
     async def write(self, data: ReadableBuffer) -> int:
         """One write; the number of bytes that were taken."""
+        shared = self.place is None and self.seekable and not self.mode.appending
+        before = os.lseek(self.fd, 0, os.SEEK_CUR) if shared else 0
         while True:
             try:
                 count = await aio.write(self.fd, data, offset=self.place)
@@ -135,6 +137,9 @@ class Descriptor:
                 raise self.named(error) from None
         if self.place is not None:
             self.place += count
+        elif shared and os.lseek(self.fd, 0, os.SEEK_CUR) == before:
+            # What Linux forgets when a worker goes on with a short write, and fails (disk full).
+            os.lseek(self.fd, before + count, os.SEEK_SET)
         return count
 
     async def truncate(self, size: int) -> None:
