@@ -43,6 +43,7 @@ class Lap:
 
     def clear(self) -> None:
         self.ns = self.cpu_ns = self.mallocs = 0
+        self.took: list[int] = []  # ns of single operations, by programs that know them
 
     def __enter__(self) -> None:
         self.mallocs -= self.mallocs_now()
@@ -70,6 +71,8 @@ def report(run: Callable[[int], None], seconds: float) -> None:
         wanted = count * seconds * 1.1e9 / max(lap.ns, 1)
         count = max(count + 1, int(min(wanted, count * GROWTH_MAX)))
     figures = {"count": count, "total": total, "ns": lap.ns / count, "cpu_ns": lap.cpu_ns / count}
+    if lap.took:
+        figures["p99_us"] = sorted(lap.took)[len(lap.took) * 99 // 100] / 1000
     if lap.counts_mallocs:
         figures["mallocs"] = lap.mallocs / count
     print(json.dumps(figures))

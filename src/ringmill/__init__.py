@@ -35,7 +35,7 @@ from ringmill.face import names as _names
 from ringmill.face.call import *  # noqa: F403
 from ringmill.face.raw import raw
 from ringmill.ops.flags import Resolve
-from ringmill.face.writes import drain, start_write
+from ringmill.face.writes import alloc_write, commit, drain, start_write
 
 # files
 from ringmill.files import copying as _copying, whole as _whole
@@ -83,10 +83,10 @@ __all__ = [
     "IncompleteRead", "Lease", "Machine", "Memory", "Op", "PipeReader", "PipeWriter", "Process",
     "Progress", "RawFile", "Relative", "Resolve", "RingmillError", "SharedEvent", "Task",
     "TextFile", "WorkerError", "WouldBlock", "WouldExceedBudget", "WrongThread", "aio",
-    "broadcast", "copy", "copy_file", "current", "drain", "drive", "in_thread", "lease", "machine",
-    "makedirs", "open_file", "open_process", "park", "probe", "raw", "read_exactly", "read_file",
-    "readlink", "run", "run_process", "scope", "sendfile", "signals", "sleep", "spawn",
-    "start_write", "tcp_connect", "tcp_listen", "timeout", "unpark", "wait", "write_file",
-    "yield_now",
+    "alloc_write", "broadcast", "commit", "copy", "copy_file", "current", "drain", "drive",
+    "in_thread", "lease", "machine", "makedirs", "open_file", "open_process", "park", "probe",
+    "raw", "read_exactly", "read_file", "readlink", "run", "run_process", "scope", "sendfile",
+    "signals", "sleep", "spawn", "start_write", "tcp_connect", "tcp_listen", "timeout", "unpark",
+    "wait", "write_file", "yield_now",
 ]
 __all__ += _call.__all__

@@ -20,6 +20,7 @@ from ringmill.files.copying import copy_file
 from ringmill.files.opening import open_file
 from ringmill.files.text import AsyncTextFile as TextFile
 from ringmill.files.whole import read_file, write_file
+from ringmill.face.writes import alloc_write_op as alloc_write
 from ringmill.ops import aio as _ops
 from ringmill.ops.aio import *  # noqa: F403
 from ringmill.ops.raw import raw
@@ -27,13 +28,14 @@ from ringmill.processes.pipes import (
     AsyncPipeReader as PipeReader, AsyncPipeWriter as PipeWriter,
 )
 from ringmill.processes.process import AsyncProcess as Process, open_process_op as open_process
-from ringmill.ops.writes import drain, start_write
+from ringmill.ops.writes import commit, drain, start_write
 from ringmill.processes.run import run_process
 
 __all__ = [
-    "BinaryFile", "PipeReader", "PipeWriter", "Process", "RawFile", "TextFile", "broadcast",
-    "copy", "copy_file", "drain", "in_thread", "join", "lease", "makedirs", "open_file",
-    "open_process", "park", "raw", "read_exactly", "read_file", "readlink", "run_process",
-    "sendfile", "sleep", "start_write", "tcp_connect", "tcp_listen", "write_file", "yield_now",
+    "BinaryFile", "PipeReader", "PipeWriter", "Process", "RawFile", "TextFile", "alloc_write",
+    "broadcast", "commit", "copy", "copy_file", "drain", "in_thread", "join", "lease", "makedirs",
+    "open_file", "open_process", "park", "raw", "read_exactly", "read_file", "readlink",
+    "run_process", "sendfile", "sleep", "start_write", "tcp_connect", "tcp_listen", "write_file",
+    "yield_now",
 ]
 __all__ += _ops.__all__

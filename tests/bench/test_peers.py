@@ -49,6 +49,27 @@ def test_a_program_prints_its_figures(words: tuple[str, ...]):
     assert figures["total"] >= figures["count"] > 0
 
 
+@pytest.mark.req("T8")
+@pytest.mark.parametrize("threads", ["0", "4"])
+def test_writes_tell_their_slowest(tmp_path: Path, threads: str):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(1 << 20))
+    words = command("behind_pool.py", threads, "page cache", str(path), "0.01")
+    figures = process.run_json(words, place.cores()[0], 1)
+    assert figures["p99_us"] > 0
+
+
+@pytest.mark.parametrize("words", [
+    ("splice_plain.py", "sendfile"), ("splice_plain.py", "read"),
+    pytest.param(("sendfile.c",), marks=needs_cc),
+], ids=" ".join)
+def test_a_sender_prints_its_figures(tmp_path: Path, words: tuple[str, ...]):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(4 << 20))
+    figures = process.run_json(command(*words, str(path), "0.01"), place.cores()[0], 1)
+    assert figures["count"] > 0
+
+
 @needs_cc
 def test_allocations_are_counted_one_by_one():
     environment = {

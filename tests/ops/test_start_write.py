@@ -17,6 +17,7 @@ from ringmill import aio
 from ringmill.errors import Cancelled, WouldExceedBudget
 from support import leaks
 from support.faces import drive
+from support.threads import elsewhere
 
 KIB = 1 << 10
 
@@ -99,6 +100,18 @@ def test_all_of_a_large_one_through_a_small_pipe(face, pipe):
     taker.join()
     assert came == data
     assert op.result() == len(data)
+
+
+@pytest.mark.req("T8")
+@pytest.mark.usefixtures("machine")
+def test_the_same_with_a_thread(face, scratch):
+    """The alternative that docs/threads.md compares: waited for like any op."""
+    def write():
+        verb = ringmill.in_thread if face == "fiber" else aio.in_thread
+        return verb(os.pwrite, scratch, b"by a thread", 5)
+
+    assert drive(face, write) == 11
+    assert content(scratch) == bytes(5) + b"by a thread"
 
 
 # ── buffers ──
@@ -291,3 +304,20 @@ def test_more_than_there_are_ops(kernel, scratch):
             aio.start_write(scratch, b"%d" % (index % 10), ordered=True, offset=index)
         ringmill.drain()
     assert content(scratch) == b"0123456789" * 5
+
+
+def test_a_thread_that_ends_leaves_nothing_unwritten(kernel, tmp_path):
+    """Its machine is not closed by anybody; what it has begun is written all the same."""
+    fd = os.open(tmp_path / "log", os.O_RDWR | os.O_CREAT)
+    told = []
+
+    def work():
+        machine = ringmill.Machine(kernel=kernel)
+        machine.on_write_error = told.append
+        for index in range(50):
+            aio.start_write(fd, b"%d" % (index % 10), offset=index, ordered=True)
+
+    elsewhere(work)
+    assert content(fd) == b"0123456789" * 5
+    assert told == []
+    os.close(fd)

@@ -191,7 +191,7 @@ def test_one_under_way_when_its_number_changes_hands(machine, tmp_path):
 
 @pytest.mark.parametrize("ordered", [False, True])
 def test_what_cannot_be_written_at_the_end_is_told(kernel, pipe, ordered, monkeypatch):
-    """Machine.end(), which waits for nobody: each write that did not happen is an error."""
+    """Machine.end(), which waits a second: each write that did not happen is an error."""
     fill(pipe[1])
     told = []
     machine = ringmill.Machine(kernel=kernel)

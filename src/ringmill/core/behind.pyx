@@ -8,6 +8,7 @@ Knows writes and their line; does not know who waits, nor files by name.
 cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 
+from ringmill.core.arena cimport fix
 from ringmill.core.complete cimport op_complete
 from ringmill.core.driver cimport Driver, Handler
 from ringmill.core.errno cimport EAGAIN, ECANCELED, EINTR, EIO
@@ -76,16 +77,19 @@ cdef void write_fill(Write self, Op op, io_uring_sqe *sqe) noexcept:
 
 cdef int write_begin(Write self, Op op) except -1:
     """Give it to the kernel."""
+    cdef io_uring_sqe *sqe
     cdef bint before = self.line.in_order
     op.kernel = K_NEW
     self.line.flying += 1  # before the push: it may take in CQEs, and begin who is next
     self.line.in_order |= self.ordered
     try:
-        write_fill(self, op, op_push(op, IORING_OP_WRITE, self.line.own))
+        sqe = op_push(op, IORING_OP_WRITE, self.line.own)
     except BaseException:
         self.line.flying -= 1
         self.line.in_order = before
         raise
+    write_fill(self, op, sqe)
+    fix(op, sqe)
     return 0
 
 

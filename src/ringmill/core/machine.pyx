@@ -16,7 +16,7 @@ from ringmill.core.driver cimport (
     driver_free, driver_init, here, here_or_none, ready_clear, rm_slot, set_here,
 )
 from ringmill.core.kernel cimport close_ring, forget_ring, open_ring, open_soft, ring_is_soft
-from ringmill.core.lines cimport Lines, behind_tell
+from ringmill.core.lines cimport Lines, behind_busy, behind_tell
 from ringmill.core.op cimport op_bytes, ops_spare_bytes
 from ringmill.core.pace cimport pace_new
 from ringmill.core.ring cimport io_uring_cqe, io_uring_sqe, rm_enter, rm_now_ns, rm_ring
@@ -272,16 +272,24 @@ cdef int machine_end(Machine self) except -1:
 cdef int machine_drain(Machine self) except -1:
     """Cancel what is in flight and take in what comes of it: an fd that arrives now is closed."""
     cdef int64_t end = rm_now_ns() + DRAIN_NS
+    while behind_busy(self) and rm_now_ns() < end:
+        machine_take_in(self)  # writes that nobody waits for are not to be lost
+    end = rm_now_ns() + DRAIN_NS
     op_cancel_all(self)
     while self.ops_live and rm_now_ns() < end:
-        if self.beside != NULL:
-            rm_enter(self.beside, 0, 0)
-            machine_reap(self, self.beside, REAP_MAX)
-        rm_enter(&self.ring, 1, DRAIN_NS // 100)
-        machine_reap(self, &self.ring, REAP_MAX)
+        machine_take_in(self)
         if self.timers.next_ns() >= 0:
             self.timers.expire(rm_now_ns())  # cancels that missed are asked again
     return 0
+
+
+cdef int machine_take_in(Machine self) except -1:
+    """Submit, and take in what comes within a hundredth of the time that there is."""
+    if self.beside != NULL:
+        rm_enter(self.beside, 0, 0)
+        machine_reap(self, self.beside, REAP_MAX)
+    rm_enter(&self.ring, 1, DRAIN_NS // 100)
+    return machine_reap(self, &self.ring, REAP_MAX)
 
 
 cdef int machine_let_go(Machine self, object strands) except -1:
@@ -301,7 +309,9 @@ cdef int machine_let_go(Machine self, object strands) except -1:
     if here_or_none() is self:
         set_here(None)
         guard_let_go()
-    return behind_tell(self)
+    behind_tell(self)
+    self.behind = None
+    return 0
 
 
 def _end_left(machine):

@@ -5,6 +5,7 @@ Knows arguments; what becomes of a write is in core/behind.
 """
 from ringmill.core.behind cimport behind_write
 from ringmill.core.driver cimport Driver, here, here_or_none
+from ringmill.core.lease cimport Lease
 from ringmill.core.lines cimport behind_close, behind_drain
 from ringmill.core.op cimport Op
 from ringmill.ops.convert cimport fd_of, fd_to_close, let_go, offset_of
@@ -26,6 +27,28 @@ def start_write(fd, data, *, offset=None, bint ordered=False):
     it was.
     """
     return behind_write(here(), fd_of(fd), data, offset_of(offset), ordered)
+
+
+def commit(leased, fd, offset=None, *, bint ordered=False):
+    """Hand leased memory over, to be written: a Lease, or a view of one, or of a part of one.
+
+    As `start_write`; the caller's hold on it ends here, and the memory goes back to the arena when
+    it is written. When it raises, nothing was handed over.
+
+    >>> buffer = alloc_write(4096)
+    >>> buffer[:5] = b"bytes"
+    >>> wait(commit(buffer[:5], scratch, 0))
+    5
+    """
+    cdef object view = memoryview(leased)
+    cdef object lease = view.obj
+    if not isinstance(lease, Lease):
+        raise TypeError(f"what alloc_write or lease gave can be committed, not {leased!r}")
+    op = start_write(fd, view, offset=offset, ordered=ordered)
+    if leased is not lease:
+        leased.release()
+    lease.release()
+    return op
 
 
 def drain(fd=None):
