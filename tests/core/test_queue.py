@@ -124,7 +124,7 @@ def test_the_budget_is_a_typed_error_and_loses_nothing(kernel, face, pipe):
         assert await aio.write(writer, b"again") == 5
         assert await aio.read(reader, 100) == b"again"
 
-    with ringmill.Machine(kernel=kernel, ops_max=limit) as machine:
+    with ringmill.Machine(kernel=kernel, ops_max=limit, on_full="raise") as machine:
         machine.run(main() if face == "aio" else lambda: ringmill.drive(main()))
         assert machine.stats()["ops_live"] == 0
         assert machine.stats()["views_held"] == 0

@@ -10,7 +10,8 @@ import ringmill
 from ringmill import aio
 
 ALIVE = {
-    "ops_live", "views_held", "blocks_held", "buffers_lent", "strands", "ready", "timers",
+    "ops_live", "ops_in_line", "views_held", "blocks_held", "buffers_lent", "leases", "strands",
+    "ready", "timers",
 }
 LIMITS = {"ops_max", "slots"}
 COUNTED = {

@@ -175,19 +175,21 @@ def test_a_refused_close_detaches_nothing(lab: Lab, machine: Any) -> None:
     assert machine.stats()["submitted"] == 0
 
 
-def test_a_close_beyond_the_budget_detaches_nothing(lab: Lab, kernel: str) -> None:
-    """It is the one thing that helps at the limit: the socket must still be there to be closed."""
+@pytest.mark.parametrize("on_full", ["wait", "raise"])
+def test_a_close_is_beyond_the_budget(lab: Lab, kernel: str, on_full: str) -> None:
+    """It is the one thing that helps at the limit, and never stands behind what waits for it."""
     ours, theirs = lab.pair()
     fd = theirs.fileno()
-    with ringmill.Machine(kernel=kernel, ops_max=1):
+    with ringmill.Machine(kernel=kernel, ops_max=1, on_full=on_full) as machine:
         op = ringmill.aio.recv(ours, 1)
-        with pytest.raises(ringmill.WouldExceedBudget):
-            ringmill.close(theirs)
-        assert theirs.fileno() == fd
-        op.cancel()
-        with pytest.raises(ringmill.Cancelled):
-            ringmill.wait(op)
+        if on_full == "wait":
+            behind = ringmill.aio.recv(ours, 1)
+            assert machine.stats()["ops_in_line"] == 1
         ringmill.close(theirs)
+        assert theirs.fileno() == -1 != fd
+        assert ringmill.wait(op) == b""
+        if on_full == "wait":
+            assert ringmill.wait(behind) == b""
         assert theirs.fileno() == -1
     assert ours.recv(1) == b""
 

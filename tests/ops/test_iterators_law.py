@@ -129,7 +129,7 @@ def test_one_op_at_a_time_needs_one_slot(kernel: str, face: str, tmp_path: Path)
 
 
 def test_without_a_slot_the_iteration_says_so_and_goes_on(kernel: str, lab: Lab) -> None:
-    with ringmill.Machine(kernel=kernel, ops_max=1):
+    with ringmill.Machine(kernel=kernel, ops_max=1, on_full="raise"):
         source, feed, _ = stream(lab, "recv_each")
         each = ringmill.recv_each(source)
         other = aio.recv(lab.pair()[0], 1)

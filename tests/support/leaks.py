@@ -10,11 +10,12 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-# The counters of machine.stats() that are zero when nobody waits for anything: ops alive, Python
-# buffers and blocks they hold, slices of buffer rings, leases of the arena, fibers and tasks that
-# have not ended, those that could run, timers.
+# The counters of machine.stats() that are zero when nobody waits for anything: ops alive or in
+# line, Python buffers and blocks they hold, slices of buffer rings, leases of the arena, fibers and
+# tasks that have not ended, those that could run, timers.
 AT_REST = (
-    "ops_live", "views_held", "blocks_held", "buffers_lent", "leases", "strands", "ready", "timers",
+    "ops_live", "ops_in_line", "views_held", "blocks_held", "buffers_lent", "leases", "strands",
+    "ready", "timers",
 )
 
 

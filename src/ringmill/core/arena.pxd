@@ -21,6 +21,7 @@ cdef class Arena(Budget):
     cdef Pages pages
     cdef void *driver              # borrowed: the machine, until it ends
     cdef uint8_t *segments         # what is known of each; see arena.pyx
+    cdef uint32_t *users           # leases in each
     cdef unsigned count            # of segments,
     cdef int shift                 # … of 2**shift bytes
     cdef rm_large[LARGE_MAX] large
@@ -30,7 +31,7 @@ cdef class Arena(Budget):
     cdef readonly unsigned leases      # that are out
     cdef int open(self) except -1
     cdef void forget(self) noexcept
-    cdef bint trim(self) noexcept
+    cdef void trim(self) noexcept
     cdef size_t registered_bytes(self) noexcept
 
 cdef Arena arena_new(Driver driver, size_t limit, bint waits)

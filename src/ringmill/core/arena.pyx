@@ -56,21 +56,23 @@ cdef class Arena(Budget):
         if self.memory != NULL:
             munmap(self.memory, self.size)
         free(self.segments)
+        free(self.users)
 
     cdef int open(self) except -1:
         """Map it: address space only, until it is touched."""
         cdef Driver driver = <Driver>self.driver
         cdef void *memory
+        free(self.segments)  # of a try that failed
+        free(self.users)
         self.pages = pages_new(<uint32_t>(self.size >> PAGE_SHIFT),
                                1 << (self.shift - PAGE_SHIFT))
         self.segments = <uint8_t *>calloc(self.count, 1)
-        if self.segments == NULL:
+        self.users = <uint32_t *>calloc(self.count, sizeof(uint32_t))
+        if self.segments == NULL or self.users == NULL:
             raise MemoryError
         memory = mmap(NULL, self.size, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
         if memory == MAP_FAILED:
-            free(self.segments)
-            self.segments = NULL
             raise MemoryError(f"the arena of {self.size} bytes cannot be mapped")
         self.memory = <char *>memory
         driver.arena_at = <size_t>memory
@@ -80,6 +82,8 @@ cdef class Arena(Budget):
     cdef bint charge(self, Claim claim) noexcept:
         """Find the claim's pages."""
         cdef uint32_t n = <uint32_t>(claim.size >> PAGE_SHIFT)
+        if self.driver == NULL:
+            return False  # the machine has ended: nobody waits any more
         claim.page = self.pages.take(n)
         if claim.page == PAGE_NONE:
             return False
@@ -94,6 +98,7 @@ cdef class Arena(Budget):
             large_forget(self, claim.page)
         Budget.uncharge(self, claim)
         self.leases -= 1
+        leave(self, claim.page, n)
         self.pages.give(claim.page, n)
 
     cdef void forget(self) noexcept:
@@ -102,16 +107,12 @@ cdef class Arena(Budget):
         self.enrolled = self.fixed = False
         self.registered = 0
 
-    cdef bint trim(self) noexcept:
+    cdef void trim(self) noexcept:
         """Give the pages of segments that nobody leases from back to the system."""
+        cdef Driver driver = <Driver>self.driver
         cdef unsigned i
-        cdef bint left = False
-        cdef uint32_t block = 1 << (self.shift - PAGE_SHIFT)
         for i in range(self.count if self.memory != NULL else 0):
-            if self.segments[i] == S_UNTOUCHED:
-                continue
-            if self.pages.free_from(i * block) < min(block, self.pages.count - i * block):
-                left = True
+            if self.segments[i] == S_UNTOUCHED or self.users[i]:
                 continue
             if self.segments[i] == S_REGISTERED:  # first: what is pinned is not what is mapped
                 if not enroll(self, i, NULL, 0):
@@ -119,7 +120,7 @@ cdef class Arena(Budget):
                 self.registered -= 1
             madvise(self.memory + (<size_t>i << self.shift), segment_size(self, i), MADV_DONTNEED)
             self.segments[i] = S_UNTOUCHED
-        return left
+        driver.arena_idle = 0
 
     cdef size_t registered_bytes(self) noexcept:
         cdef size_t size = 0
@@ -151,14 +152,27 @@ cdef inline size_t segment_size(Arena self, unsigned i) noexcept:
 
 
 cdef void touch(Arena self, uint32_t page, uint32_t n) noexcept:
-    """Pages are lent: their segments are no longer untouched."""
+    """Pages are lent: their segments have somebody."""
     cdef int shift = self.shift - PAGE_SHIFT
+    cdef Driver driver = <Driver>self.driver
     cdef unsigned i
     for i in range(page >> shift, ((page + n - 1) >> shift) + 1):
         if self.segments[i] == S_UNTOUCHED:
             self.segments[i] = S_TOUCHED
+        elif self.users[i] == 0 and driver.arena_idle:
+            driver.arena_idle -= 1
+        self.users[i] += 1
     if n > self.pages.block:
         large_note(self, page, n)
+
+
+cdef void leave(Arena self, uint32_t page, uint32_t n) noexcept:
+    cdef int shift = self.shift - PAGE_SHIFT
+    cdef unsigned i
+    for i in range(page >> shift, ((page + n - 1) >> shift) + 1):
+        self.users[i] -= 1
+        if self.users[i] == 0 and self.driver != NULL:
+            (<Driver>self.driver).arena_idle += 1
 
 
 # ── registered buffers ──────────────────────────────────────────────────────────────────────

@@ -1,4 +1,5 @@
 """Groups of buffers that the kernel fills; declarations only."""
+from cpython.object cimport PyObject
 from libc.stdint cimport uint16_t
 
 from ringmill.core.driver cimport Handler
@@ -22,4 +23,6 @@ cdef class Group:
     cdef void forget(self, Starver starver) noexcept
     cdef void close(self) noexcept
 
+cdef bint group_is_spare(PyObject *group) noexcept
+cdef Group close_group(Group group, rm_ring *ring)
 cdef Group open_group(rm_ring *ring, uint16_t number, unsigned count, unsigned size)

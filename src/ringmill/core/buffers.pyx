@@ -7,16 +7,20 @@ starved is fed when a buffer comes back, never by blind re-arming.
 Knows memory and the group's ring; does not know who receives.
 """
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.object cimport PyObject
 from libc.stdint cimport uint16_t, uint64_t
 from libc.string cimport memset
 
 from ringmill.core.driver cimport Handler
 from ringmill.core.ring cimport (
-    IORING_REGISTER_PBUF_RING, io_uring_buf, io_uring_buf_reg,
+    IORING_REGISTER_PBUF_RING, IORING_UNREGISTER_PBUF_RING, io_uring_buf, io_uring_buf_reg,
     io_uring_buf_ring, rm_ring,
 )
 
 import os
+
+cdef extern from "Python.h":
+    Py_ssize_t Py_REFCNT(PyObject *)
 
 cdef extern from "buf_ring.h" nogil:
     void rm_buf_put(io_uring_buf_ring *ring, unsigned mask, uint16_t *tail, void *memory,
@@ -110,3 +114,19 @@ cdef Group open_group(rm_ring *ring, uint16_t number, unsigned count, unsigned s
         rm_buf_put(group.entries, count - 1, &group.tail, group.memory + <size_t>bid * size,
                    size, <uint16_t>bid)
     return group
+
+
+cdef bint group_is_spare(PyObject *group) noexcept:
+    """Does nobody but its machine refer to it? A pointer: to look must not count as one more."""
+    return group != <PyObject *>None and Py_REFCNT(group) == 1
+
+
+cdef Group close_group(Group group, rm_ring *ring):
+    """Unregister a group that nobody receives into, and free it: None. Or the group, refused."""
+    cdef io_uring_buf_reg reg
+    memset(&reg, 0, sizeof(reg))
+    reg.bgid = group.number
+    if ring.kernel.enroll(ring, IORING_UNREGISTER_PBUF_RING, &reg, 1) < 0:
+        return group
+    group.close()
+    return None

@@ -11,8 +11,10 @@ from libc.stdint cimport int64_t, uint32_t
 from ringmill.core.complete cimport op_complete
 from ringmill.core.driver cimport Driver, Handler
 from ringmill.core.errno cimport ECANCELED
-from ringmill.core.op cimport P_NEW, Op, op_push_cancel, op_request_cancel, warn_unawaited
-from ringmill.core.ring cimport rm_now_ns
+from ringmill.core.op cimport (
+    P_NEW, Op, op_push_cancel, op_request_cancel, op_seat, op_unpark, warn_unawaited,
+)
+from ringmill.core.ring cimport rm_now_ns, rm_sq_room
 from ringmill.core.timers cimport Timer, Timers
 
 cdef extern from "Python.h":
@@ -59,6 +61,12 @@ cdef int cancel_answered(Driver driver, Timers timers, uint32_t slot, int res) e
 cdef int op_cancel_all(Driver driver) except -1:
     cdef uint32_t i
     cdef Op op
+    while driver.line != NULL:
+        op = <Op>driver.line.op
+        if rm_sq_room(op.ring) == 0:
+            driver.make_room(op.ring)
+        if op.parked != NULL:
+            op_unpark(op)
     for i in range(driver.slots_size):
         if driver.slots[i].op != NULL:
             op = <Op>driver.slots[i].op
@@ -73,6 +81,8 @@ cdef int op_release_all(Driver driver) except -1:
     cdef uint32_t i
     cdef Op op
     cdef Handler handler
+    while driver.line != NULL:
+        op_seat(<Op>driver.line.op)
     for i in range(driver.slots_size):
         if driver.slots[i].op != NULL:
             op = <Op>driver.slots[i].op

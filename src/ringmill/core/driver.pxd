@@ -3,7 +3,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
 from ringmill.core.aux cimport rm_aux
-from ringmill.core.ring cimport rm_ring
+from ringmill.core.ring cimport io_uring_sqe, rm_ring
 
 cdef enum:
     SLOT_NONE = 0xFFFFFFFF
@@ -12,6 +12,12 @@ cdef struct rm_slot:
     PyObject *op         # borrowed from the kernel's reference
     uint32_t generation  # never 0, so that user_data < 2**32 is ours to give meaning
     uint32_t next_free
+
+cdef struct rm_parked:
+    rm_parked *next
+    rm_parked *prev
+    PyObject *op         # owned: what will be the kernel's share
+    io_uring_sqe sqe
 
 cdef struct rm_queue:
     PyObject **items     # a ring of owned Waiters
@@ -37,7 +43,12 @@ cdef class Driver:
     cdef rm_ring *beside           # soft, for opcodes which that kernel lacks; or NULL
     cdef rm_slot *slots
     cdef uint32_t slots_size, slots_free
+    cdef uint32_t generation       # of new slots: those of a table that was cut do not come again
     cdef readonly uint32_t ops_live, ops_max
+    cdef rm_parked *line           # ops that wait for a slot: the first,
+    cdef rm_parked *line_end       # … and the last
+    cdef uint32_t in_line
+    cdef bint patient              # who finds no slot stands in line; else WouldExceedBudget
     cdef rm_queue ready            # the runqueue: who was made runnable by others
     cdef rm_queue urgent           # … and by I/O or a timer: takes turns with it, filled by a look
     cdef int turning               # the machine turns: whoever runs now must not wait
@@ -53,8 +64,11 @@ cdef class Driver:
     cdef uint32_t cancels_again    # timers that will repeat a cancel, if need be
     cdef object arena              # memory that is lent: an Arena; where it lies, once it does
     cdef size_t arena_at, arena_size
+    cdef uint32_t arena_idle       # segments of it that nobody leases from, but may have pages
     cdef uint64_t zero_asked, zero_copied  # sends without a copy, and those copied after all
     cdef uint64_t stale            # CQEs of ops that were gone: shown in stats()
+    cdef bint has_spare(self) noexcept
+    cdef int trim(self) except -1
     cdef int make_room(self, rm_ring *ring) except -1
     cdef rm_ring *open_beside(self) except NULL
     cdef int strike(self, object error) except -1
@@ -73,3 +87,5 @@ cdef void driver_free(Driver driver) noexcept
 cdef int slots_grow(Driver driver) except -1
 cdef rm_aux *aux_take(Driver driver) except NULL
 cdef void aux_give(Driver driver, rm_aux *aux) noexcept
+cdef bint driver_has_spare(Driver driver) noexcept
+cdef int driver_trim(Driver driver) except -1

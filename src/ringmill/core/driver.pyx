@@ -12,7 +12,7 @@ from libc.string cimport memset
 from ringmill.core.aux cimport rm_aux
 from ringmill.core.ring cimport rm_ring
 
-from ringmill.errors import Cancelled, ClosedError, WouldExceedBudget, WrongThread
+from ringmill.errors import Cancelled, ClosedError, WrongThread
 
 cdef extern from *:
     """
@@ -22,6 +22,8 @@ cdef extern from *:
 
 cdef enum:
     SLOTS_FIRST = 256   # op slots to begin with; doubled up to the machine's ops_max
+    SLOTS_BEYOND = 64   # … and then by so many: what ends an op must never wait for one
+    AUX_KEPT = 64       # spare blocks that a machine keeps when it shrinks: 24 KiB
     WRITE_BEHIND_MAX = 64 << 20  # what a disk of 200 MB/s takes in a third of a second
     READY_FIRST = 1024  # places on the runqueue to begin with; doubled
 
@@ -108,6 +110,14 @@ cdef class Driver:
         """The soft ring for what the real kernel lacks."""
         raise NotImplementedError
 
+    cdef bint has_spare(self) noexcept:
+        """Is there memory that nobody needs now?"""
+        return False
+
+    cdef int trim(self) except -1:
+        """Let go of it."""
+        return 0
+
     cdef int strike(self, object error) except -1:
         """Ctrl-C or sys.exit: have the program raise it."""
         raise NotImplementedError
@@ -117,6 +127,7 @@ cdef int driver_init(Driver driver, uint32_t ops_max) except -1:
     driver.ops_max = ops_max
     driver.write_behind_max = WRITE_BEHIND_MAX
     driver.slots_free = SLOT_NONE
+    driver.generation = 1
     queue_init(&driver.ready)
     queue_init(&driver.urgent)
     slots_grow(driver)
@@ -140,16 +151,16 @@ cdef int slots_grow(Driver driver) except -1:
     cdef uint32_t size = old * 2 if old else SLOTS_FIRST
     cdef uint32_t i
     if size > driver.ops_max:
-        size = driver.ops_max
-    if size <= old:
-        raise WouldExceedBudget(f"ops_max: {driver.ops_max} ops are alive on this machine")
+        size = max(driver.ops_max, old + SLOTS_BEYOND)
+    if old == 0:
+        size = min(size, driver.ops_max)
     cdef rm_slot *slots = <rm_slot *>realloc(driver.slots, size * sizeof(rm_slot))
     if slots == NULL:
         raise MemoryError
     driver.slots = slots
     for i in range(size, old, -1):
         slots[i - 1].op = NULL
-        slots[i - 1].generation = 1
+        slots[i - 1].generation = driver.generation
         slots[i - 1].next_free = driver.slots_free
         driver.slots_free = i - 1
     driver.slots_size = size
@@ -179,6 +190,64 @@ cdef void aux_give(Driver driver, rm_aux *aux) noexcept:
         aux.next = driver.aux_free
         driver.aux_free = aux
         driver.aux_spare += 1
+
+
+# ── shrinking ───────────────────────────────────────────────────────────────────────────────
+
+cdef bint driver_has_spare(Driver driver) noexcept:
+    return (driver.aux_spare > AUX_KEPT
+            or (driver.slots_size > SLOTS_FIRST and driver.ops_live < driver.slots_size // 4
+                and driver.slots[driver.slots_size - 1].op == NULL)
+            or driver.ready.mask >= READY_FIRST or driver.urgent.mask >= READY_FIRST)
+
+
+cdef int driver_trim(Driver driver) except -1:
+    """Give back what is more than a machine begins with, as far as nobody uses it."""
+    cdef rm_aux *aux
+    while driver.aux_spare > AUX_KEPT:
+        aux = driver.aux_free
+        driver.aux_free = aux.next
+        driver.aux_spare -= 1
+        free(aux)
+    slots_cut(driver)
+    queue_cut(&driver.ready)
+    queue_cut(&driver.urgent)
+    return 0
+
+
+cdef void slots_cut(Driver driver) noexcept:
+    """Cut the table behind the last op. Slots made later begin where the cut ones ended: a stale
+    CQE must not find an op of its generation."""
+    cdef uint32_t size = driver.slots_size
+    cdef uint32_t i, last = driver.generation
+    cdef rm_slot *slots = driver.slots
+    while size > SLOTS_FIRST and slots[size - 1].op == NULL:
+        size -= 1
+        last = max(last, slots[size].generation)
+    if size == driver.slots_size:
+        return
+    slots = <rm_slot *>realloc(slots, size * sizeof(rm_slot))
+    if slots == NULL:
+        return
+    driver.generation = last
+    driver.slots = slots
+    driver.slots_size = size
+    driver.slots_free = SLOT_NONE
+    for i in range(size, 0, -1):
+        if slots[i - 1].op == NULL:
+            slots[i - 1].next_free = driver.slots_free
+            driver.slots_free = i - 1
+
+
+cdef void queue_cut(rm_queue *queue) noexcept:
+    cdef PyObject **items
+    if queue.mask < READY_FIRST or queue.head != queue.tail:
+        return
+    items = <PyObject **>malloc(READY_FIRST * sizeof(PyObject *))
+    if items != NULL:
+        free(queue.items)
+        queue.items = items
+        queue.mask = READY_FIRST - 1
 
 
 # ── queues of waiters ───────────────────────────────────────────────────────────────────────

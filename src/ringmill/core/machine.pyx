@@ -3,6 +3,7 @@
 How it turns is told in turn. Knows kernels and strands; does not know how a strand is resumed
 (face/), nor any op's name.
 """
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint64_t
 
 from ringmill.core.arena cimport Arena, arena_new
@@ -10,10 +11,11 @@ from ringmill.core.aux cimport rm_aux
 from ringmill.core.balance cimport Adaptive
 from ringmill.core.behind cimport behind_ending, behind_let_go, behind_mute
 from ringmill.core.budget cimport waits_of
-from ringmill.core.buffers cimport Group
+from ringmill.core.buffers cimport Group, close_group, group_is_spare
 from ringmill.core.cancel cimport op_cancel_all, op_release_all
 from ringmill.core.driver cimport (
-    driver_free, driver_init, here, here_or_none, ready_clear, rm_slot, set_here,
+    driver_free, driver_has_spare, driver_init, driver_trim, here, here_or_none, ready_clear,
+    rm_slot, set_here,
 )
 from ringmill.core.kernel cimport close_ring, forget_ring, open_ring, open_soft, ring_is_soft
 from ringmill.core.lines cimport Lines, behind_busy, behind_tell
@@ -88,8 +90,9 @@ cdef class Machine(Turner):
     balance: Fixed(n), Relative(…) or Adaptive(target_s=…): how long runnable fibers may keep
     the machine from looking at I/O. spin: wait awake for up to 50 µs where completions come that
     fast. sqpoll: let a kernel thread submit (costs a core). entries: SQEs, a power of two.
-    ops_max: ops that may be alive at once; more raise WouldExceedBudget. arena: bytes that may be
-    leased at once. on_full: whether who wants more waits in line, or raises WouldExceedBudget.
+    ops_max: ops that the kernel may have at once. arena: bytes that may be leased at once.
+    on_full: what becomes of more: "wait" has them stand in line, first come, first served; "raise"
+    raises WouldExceedBudget.
     workers_max: threads of the soft kernel (0: four per processor, at most 32).
 
     Afterwards `kernel` is the one that answers, and why (`.name`, `.why`); `balance` the policy.
@@ -115,6 +118,7 @@ cdef class Machine(Turner):
         self.timers = Timers()
         self.strands = set()
         driver_init(self, ops_max)
+        self.patient = waits
         self.kernel = open_ring(&self.ring, kernel, sqpoll, entries, entries * CQ_PER_SQ,
                                 workers_max)
         self.arena = arena_new(self, arena, waits)
@@ -149,6 +153,21 @@ cdef class Machine(Turner):
             self.beside = &self.soft
         return self.beside
 
+    cdef bint has_spare(self) noexcept:
+        return (driver_has_spare(self) or self.arena_idle != 0 or self.timers.has_spare()
+                or group_is_spare(<PyObject *>self.group)
+                or group_is_spare(<PyObject *>self.group_beside))
+
+    cdef int trim(self) except -1:
+        driver_trim(self)
+        self.timers.trim()
+        (<Arena>self.arena).trim()
+        if group_is_spare(<PyObject *>self.group):
+            self.group = close_group(self.group, &self.ring)
+        if group_is_spare(<PyObject *>self.group_beside):
+            self.group_beside = close_group(self.group_beside, self.beside)
+        return 0
+
     cdef int strike(self, object error) except -1:
         """Ctrl-C and sys.exit end the program, whichever strand they struck: once."""
         cdef Strand main = machine_main(self)
@@ -176,7 +195,8 @@ cdef class Machine(Turner):
         """Exact counts: what is alive now, and what has happened since the machine was made."""
         cdef list groups = [each for each in (self.group, self.group_beside) if each is not None]
         return {
-            "ops_live": self.ops_live, "ops_max": self.ops_max, "slots": self.slots_size,
+            "ops_live": self.ops_live, "ops_in_line": self.in_line,
+            "ops_max": self.ops_max, "slots": self.slots_size,
             "views_held": self.holds, "blocks_held": self.aux_out,
             "leases": (<Arena>self.arena).leases,
             "buffers_lent": sum((<Group>each).lent for each in groups),

@@ -4,7 +4,8 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from ringmill.core.aux cimport rm_aux
-from ringmill.core.driver cimport Driver, Handler, Waiter
+from ringmill.core.driver cimport Driver, Handler, Waiter, rm_parked
+from ringmill.core.rare cimport *
 from ringmill.core.ring cimport io_uring_sqe, rm_ring
 from ringmill.core.views cimport Views
 
@@ -23,29 +24,6 @@ cdef enum ProgramState:
     P_TAKEN      # result or error was handed out, once
     P_ABANDONED  # dropped with a result; the result was undone
 
-# How `res` becomes a Python value: the cases of the single switch in op_result().
-cdef enum Result:
-    R_NOTHING
-    R_GONE      # nothing, and ENOENT is as good
-    R_COUNT
-    R_DATA
-    R_FD
-    R_ACCEPT    # from here on the aux block, if any, is kept until the result is taken
-    R_SOCKET
-    R_STAT
-    R_MESSAGE
-    R_MESSAGE_INTO
-    R_FROM
-    R_FROM_INTO
-    R_FDS
-    R_WAITID
-    R_WOKEN
-    R_EVENTS
-    R_PIPE
-    R_EPOLL
-    R_INT
-    R_VALUE
-
 # Of a send that was to go without a copy: what the kernel said about it.
 cdef enum Copied:
     NOT_ASKED
@@ -60,6 +38,9 @@ cdef enum:
     TO_BESIDE = 2      # the soft ring beside has something
     TO_CANCEL = 16     # … plus a slot: the answer to a cancel of its op
 
+cdef enum:
+    CANCEL_ROOM = 4  # SQEs for cancels alone: a cancel must never wait for what it is to end
+
 cdef class Op:
     cdef Driver driver
     cdef Waiter waiter
@@ -71,6 +52,7 @@ cdef class Op:
     cdef Py_buffer view
     cdef rm_aux *aux
     cdef rm_ring *ring
+    cdef rm_parked *parked         # its SQE, while it stands in line for a slot
     cdef uint32_t slot, generation, sq_place
     cdef int res
     cdef uint32_t flags
@@ -87,6 +69,8 @@ cdef Op op_detached(Driver driver, int kind)
 cdef Op op_local(Driver driver)
 cdef io_uring_sqe *op_push(Op op, unsigned opcode, int fd) except NULL
 cdef io_uring_sqe *op_push_on(Op op, rm_ring *ring, unsigned opcode, int fd) except NULL
+cdef int op_seat(Op op) except -1
+cdef int op_unpark(Op op) except -1
 cdef int op_attach(Op op, Waiter waiter) except -1
 cdef bint op_request_cancel(Op op) except -1
 cdef int op_push_cancel(Op op) except -1

@@ -10,17 +10,15 @@ when the machine turns.
 cimport cython
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
-from libc.string cimport memset
-from posix.unistd cimport close as posix_close
+from libc.stdlib cimport free
+from libc.string cimport memcpy, memset
 
 from ringmill.core.driver cimport (
     SLOT_NONE, Driver, Handler, Waiter, aux_give, check_thread, here, slots_grow,
 )
 from ringmill.core.errno cimport EAGAIN, ECANCELED, ENOENT
-from ringmill.core.results cimport (
-    accepted, control_undo, data_taken, descriptors_of, epoll_events, events_asked, message_of,
-    sender_of, socket_from, stat_of, waitid_of,
-)
+from ringmill.core.parked cimport parked_new, parked_remove
+from ringmill.core.results cimport data_taken
 from ringmill.core.ring cimport (
     IORING_OP_ASYNC_CANCEL, IORING_OP_NOP, io_uring_sqe, rm_has_op, rm_push,
     rm_ring, rm_sq_room,
@@ -31,7 +29,7 @@ import sys
 import types
 import warnings
 
-from ringmill.errors import Cancelled, ClosedError, RingmillError
+from ringmill.errors import Cancelled, ClosedError, RingmillError, WouldExceedBudget
 
 cdef extern from *:
     """
@@ -60,7 +58,7 @@ cdef object is_finalizing = sys.is_finalizing  # modules are empty when the inte
 cdef object DROPPED = "an op was dropped, not awaited, waited for or detached"
 
 cdef enum:
-    CANCEL_ROOM = 4  # SQEs for cancels alone: a cancel must never wait for what it is to end
+    SHIELDED_MAX = 64  # ops beyond ops_max, when no cancel could take them out of the line: closes
 
 
 # ── hot path ────────────────────────────────────────────────────────────────────────────────
@@ -132,6 +130,8 @@ cdef io_uring_sqe *op_push_on(Op op, rm_ring *ring, unsigned opcode, int fd) exc
         raise ClosedError("the machine is closed")
     if rm_sq_room(ring) <= CANCEL_ROOM:
         driver.make_room(ring)
+    if driver.ops_live >= driver.ops_max + (SHIELDED_MAX if op.shielded else 0):
+        return op_stand(op, ring, opcode, fd)
     slot_take(op)
     Py_INCREF(op)
     op.ring = ring
@@ -148,6 +148,37 @@ cdef io_uring_sqe *op_push_again(Op op, unsigned opcode, int fd) except NULL:
     op.sq_place = op.ring.sq_tail
     op.kernel = K_QUEUED
     return rm_push(op.ring, opcode, fd, <uint64_t>op.generation << 32 | op.slot)
+
+
+cdef io_uring_sqe *op_stand(Op op, rm_ring *ring, unsigned opcode, int fd) except NULL:
+    """No slot is free: the op stands in line, filled and not yet pushed; or its caller is told."""
+    if not op.driver.patient:
+        raise WouldExceedBudget(f"ops_max: {op.driver.ops_max} ops are alive on this machine")
+    op.parked = parked_new(op.driver, op, opcode, fd)
+    op.ring = ring
+    op.opcode = opcode
+    op.kernel = K_QUEUED
+    return &op.parked.sqe
+
+
+cdef int op_seat(Op op) except -1:
+    """A slot for an op that stood in line; what it asks for is lost."""
+    slot_take(op)
+    parked_remove(op.driver, op.parked)
+    free(op.parked)
+    op.parked = NULL
+    return 0
+
+
+cdef int op_unpark(Op op) except -1:
+    """Push an op that stood in line; there is room."""
+    cdef io_uring_sqe *sqe = &op.ring.sqes[op.ring.sq_tail & op.ring.sq_mask]
+    memcpy(sqe, &op.parked.sqe, sizeof(io_uring_sqe))
+    op_seat(op)
+    op.sq_place = op.ring.sq_tail
+    op.ring.sq_tail += 1
+    sqe.user_data = <uint64_t>op.generation << 32 | op.slot
+    return 0
 
 
 cdef int op_attach(Op op, Waiter waiter) except -1:
@@ -217,43 +248,15 @@ cdef object op_take_value(Op op):
 
 cdef object op_take_rare(Op op, int kind, int res):
     """The results that are made from what the kernel wrote into the aux block."""
+    cdef bint data = kind == R_MESSAGE or kind == R_FROM or kind == R_FDS
     try:
-        if kind == R_ACCEPT:
-            return accepted(res, op.target, op.aux)
-        if kind == R_SOCKET:
-            return socket_from(res, op.keep)
-        if kind == R_STAT:
-            return stat_of(op.aux)
-        if R_MESSAGE <= kind <= R_FDS:
-            return op_take_message(op, kind, res)
-        if kind == R_WOKEN:
-            return True
-        if kind == R_EVENTS:
-            return events_asked(res, op.keep)
-        if kind == R_PIPE:
-            return op.aux.pipe[0], op.aux.pipe[1]
-        if kind == R_EPOLL:
-            return epoll_events(<bytes>op.value, res)
-        if kind == R_INT:
-            return op.aux.number
-        return waitid_of(op.aux)
+        value = op_take_data(op, res) if data else op.value
+        return rare_value(kind, res, value, op.target, op.keep, op.aux)
     except BaseException:
         op_close_brought(op)
         raise
     finally:
         drop_aux(op)
-
-
-cdef object op_take_message(Op op, int kind, int res):
-    """What a message brought, in the form of the call that received it."""
-    if kind == R_FROM_INTO:
-        return res, sender_of(op.aux)
-    if kind == R_MESSAGE_INTO:
-        return message_of(res, op.aux)
-    data = op_take_data(op, res)
-    if kind == R_FROM:
-        return data, sender_of(op.aux)
-    return message_of(data, op.aux) if kind == R_MESSAGE else descriptors_of(data, op.aux)
 
 
 cdef object op_take_error(Op op):
@@ -287,15 +290,8 @@ cdef void op_undo(Op op) noexcept:
 
 cdef void op_close_brought(Op op) noexcept:
     """Close the descriptors that a result brought, which nobody will have."""
-    if op.res < 0:
-        return
-    if op.kind == R_FD or op.kind == R_ACCEPT or op.kind == R_SOCKET:
-        posix_close(op.res)
-    elif R_MESSAGE <= op.kind <= R_FDS and op.aux != NULL:
-        control_undo(&op.aux.net.msg, True)
-    elif op.kind == R_PIPE and op.aux != NULL:
-        posix_close(op.aux.pipe[0])
-        posix_close(op.aux.pipe[1])
+    if op.res >= 0:
+        rare_close(op.kind, op.res, op.aux)
 
 
 cdef bint op_request_cancel(Op op) except -1:
@@ -305,6 +301,10 @@ cdef bint op_request_cancel(Op op) except -1:
     if op.cancel_asked or op.shielded:
         return True
     op.cancel_asked = True
+    if op.parked != NULL and rm_sq_room(op.ring) == 0:
+        op.driver.make_room(op.ring)
+    if op.parked != NULL:
+        op_unpark(op)  # it takes a slot just to end, beyond ops_max
     if op.ring == NULL:
         cancel_local(op)
     elif op_is_queued(op):
@@ -326,6 +326,8 @@ cdef bint op_is_queued(Op op) noexcept:
     """Still in the SQ, not yet shown to the kernel? Notes the transition."""
     if op.kernel != K_QUEUED:
         return False
+    if op.parked != NULL:
+        return True
     if <int>(op.sq_place - op.ring.sq_ktail[0]) >= 0:
         return True
     op.kernel = K_IN_FLIGHT
@@ -447,12 +449,10 @@ cdef class Op:
 
 
 cdef size_t op_bytes() noexcept:
-    """Of one Op, without what it points to."""
     return rm_op_bytes()
 
 
 cdef size_t ops_spare_bytes() noexcept:
-    """Of the Ops of this process that wait to be used again: at most 1024."""
     return rm_ops_spare() * rm_op_bytes()
 
 

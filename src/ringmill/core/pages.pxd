@@ -17,6 +17,5 @@ cdef class Pages:
     cdef uint32_t[BINS] bins      # free runs of 2**i pages and more, less than 2**(i + 1)
     cdef uint32_t take(self, uint32_t n) noexcept
     cdef void give(self, uint32_t start, uint32_t n) noexcept
-    cdef uint32_t free_from(self, uint32_t start) noexcept
 
 cdef Pages pages_new(uint32_t count, uint32_t block)

@@ -44,18 +44,6 @@ cdef class Pages:
             end += self.pages[end].run
         link(self, start, end - start)
 
-    cdef uint32_t free_from(self, uint32_t start) noexcept:
-        """How many pages are free from `start` on, the first page of a block."""
-        cdef uint32_t at
-        cdef int i
-        for i in range(BINS):
-            at = self.bins[i]
-            while at != PAGE_NONE:
-                if at <= start < at + self.pages[at].run:
-                    return at + self.pages[at].run - start
-                at = self.pages[at].next
-        return 0
-
 
 cdef Pages pages_new(uint32_t count, uint32_t block):
     cdef Pages self = Pages.__new__(Pages)

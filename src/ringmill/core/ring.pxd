@@ -63,6 +63,7 @@ cdef extern from "ring.h" nogil:
         IORING_SEND_ZC_REPORT_USAGE
         IORING_CQE_BUFFER_SHIFT
         IORING_REGISTER_PBUF_RING
+        IORING_UNREGISTER_PBUF_RING
         IOSQE_BUFFER_SELECT
         RM_FOREVER
         RM_READABLE

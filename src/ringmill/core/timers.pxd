@@ -19,6 +19,8 @@ cdef class Timers:
     cdef int add(self, Timer timer, int64_t deadline_ns) except -1
     cdef void remove(self, Timer timer) noexcept
     cdef int64_t next_ns(self) noexcept
+    cdef bint has_spare(self) noexcept
+    cdef void trim(self) noexcept
     cdef int expire(self, int64_t now) except -1
 
 cdef class Sleep(Timer):

@@ -79,6 +79,19 @@ cdef class Timers:
             sift_down(self.heap, self.count, (<Timer>self.heap[place].timer).place)
         Py_DECREF(timer)
 
+    cdef bint has_spare(self) noexcept:
+        return self.room > HEAP_FIRST and self.count < self.room // 4
+
+    cdef void trim(self) noexcept:
+        """Give places back that nobody needs."""
+        cdef Py_ssize_t room = max(<Py_ssize_t>HEAP_FIRST, 2 * self.count)
+        cdef rm_entry *heap
+        if self.has_spare():
+            heap = <rm_entry *>realloc(self.heap, room * sizeof(rm_entry))
+            if heap != NULL:
+                self.heap = heap
+                self.room = room
+
     cdef int64_t next_ns(self) noexcept:
         """The earliest deadline, or -1."""
         return self.heap[0].deadline_ns if self.count else -1

@@ -1,5 +1,5 @@
 """The turn; declarations only."""
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from ringmill.core.driver cimport Driver, Waiter
 from ringmill.core.pace cimport Pace
@@ -21,6 +21,7 @@ cdef class Turner(Driver):
     cdef unsigned pending_max         # SQEs that may wait for the next look
     cdef rm_spin spin
     cdef uint64_t waits
+    cdef int64_t spare_ns             # when there began to be memory to spare
 
 cdef inline size_t runnable(Turner machine) noexcept:
     return ((machine.ready.tail - machine.ready.head)

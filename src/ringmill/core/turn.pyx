@@ -10,6 +10,7 @@ cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint64_t
 
+from ringmill.core.admit cimport line_feed
 from ringmill.core.cancel cimport cancel_answered
 from ringmill.core.complete cimport op_cqe
 from ringmill.core.driver cimport Driver, Waiter, queue_pop
@@ -28,6 +29,7 @@ cdef extern from "sched.h" nogil:
 
 cdef enum:
     ENTER_BRINGS = 20    # completions per enter, where the kernel limits them (6.13)
+    IDLE_NS = 1_000_000_000  # that memory lies idle before it is given back
     ROOM_TRIES = 10_000  # enters before a kernel that takes nothing is called broken
 
 
@@ -86,6 +88,8 @@ cdef int machine_turn(Turner self, bint sleep) except -1:
 
 cdef int machine_look(Turner self) except -1:
     """Submit and reap without waiting, then let due timers go."""
+    if self.line != NULL:
+        line_feed(self)
     if self.beside != NULL:
         machine_turn_beside(self)
     if rm_sq_pending(&self.ring) or (not rm_cq_ready(&self.ring) and rm_needs_enter(&self.ring)):
@@ -108,7 +112,11 @@ cdef int machine_wait(Turner self) except -1:
         machine_turn_beside(self)
         if rm_sq_pending(self.beside) or rm_cq_ready(self.beside):
             return machine_look(self)  # there is more; it must not wait for the real ring's sleep
+    if self.line != NULL:
+        line_feed(self)
     timeout_ns = machine_timeout(self)
+    if self.has_spare():
+        timeout_ns = trim_in_time(self, timeout_ns)
     if rm_cq_ready(&self.ring) or runnable(self) or timeout_ns == 0:
         return machine_look(self)
     self.waits += 1
@@ -150,6 +158,8 @@ cdef int machine_reap(Turner self, rm_ring *ring, unsigned most) except -1:
                 machine_event(self, cqes[i].user_data)
     finally:
         self.looking = nested
+    if self.line != NULL:
+        line_feed(self)
     return n
 
 
@@ -174,6 +184,20 @@ cdef int machine_looked(Turner self) except -1:
 cdef int64_t machine_timeout(Turner self) noexcept:
     cdef int64_t due = self.timers.next_ns()
     return RM_FOREVER if due < 0 else max(0, due - rm_now_ns())
+
+
+cdef int64_t trim_in_time(Turner self, int64_t timeout_ns) except? -2:
+    """There is memory to spare: let go of it when it has been so for a while. Once: a machine that
+    has nothing to spare sleeps for as long as it likes."""
+    cdef int64_t now = rm_now_ns()
+    if now - self.spare_ns > 2 * IDLE_NS:
+        self.spare_ns = now  # it is new, or the clock was not looked at since
+    elif now - self.spare_ns >= IDLE_NS:
+        self.spare_ns = 0
+        self.trim()
+        return timeout_ns
+    now = self.spare_ns + IDLE_NS - now
+    return now if timeout_ns < 0 or timeout_ns > now else timeout_ns
 
 
 # ── cold: entering, events, the ring beside ─────────────────────────────────────────────────
