@@ -20,6 +20,7 @@ from ringmill.face.spawn import current, drive, park, sleep, spawn, unpark, wait
 from ringmill.face.scope import scope
 from ringmill.face.timeout import timeout
 from ringmill.face.threads import in_thread
+from ringmill.face.chain import Chain
 
 # memory within budgets
 from ringmill.core.figures import Memory
@@ -79,7 +80,7 @@ write_file = _composite.call_face(_whole.write_file)
 copy_file = _composite.call_face(_copying.copy_file)
 
 __all__ = [
-    "Adaptive", "BinaryFile", "Cancelled", "ClosedError", "Cluster", "Fiber", "Fixed",
+    "Adaptive", "BinaryFile", "Cancelled", "Chain", "ClosedError", "Cluster", "Fiber", "Fixed",
     "IncompleteRead", "Lease", "Machine", "Memory", "Op", "PipeReader", "PipeWriter", "Process",
     "Progress", "RawFile", "Relative", "Resolve", "RingmillError", "SharedEvent", "Task",
     "TextFile", "WorkerError", "WouldBlock", "WouldExceedBudget", "WrongThread", "aio",

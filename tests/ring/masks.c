@@ -87,6 +87,7 @@ static const struct name behaviours[] = {
     BEHAVIOUR(CANCEL_FD),        BEHAVIOUR(TASKRUN_FLAG),   BEHAVIOUR(DEFER_TASKRUN),
     BEHAVIOUR(REGISTERED_RING),  BEHAVIOUR(SEND_ZC),        BEHAVIOUR(BUNDLE),
     BEHAVIOUR(FIXED_BUFFERS),    BEHAVIOUR(SEND_TO),        BEHAVIOUR(SEND_WHOLE),
+    BEHAVIOUR(DIRECT_FILES),
 };
 
 static const struct name setup_flags[] = {
@@ -98,7 +99,7 @@ static const struct name setup_flags[] = {
     SETUP(NO_SQARRAY),
 };
 
-_Static_assert(RM_SEND_WHOLE == 1 << (RM_BEHAVIOURS - 1), "a behaviour has no name above");
+_Static_assert(RM_DIRECT_FILES == 1 << (RM_BEHAVIOURS - 1), "a behaviour has no name above");
 _Static_assert(COUNT(behaviours) == RM_BEHAVIOURS, "a behaviour has no name above");
 
 /* The tables above are written down by hand: they may lack no entry. */

@@ -37,6 +37,11 @@ cdef class Handler:
     cdef void undo(self, object op) noexcept
     cdef void cancelled(self, object op) noexcept
 
+cdef class Collector:
+    """Takes the SQEs of ops that are begun, to push them together."""
+    cdef bint beside               # one of them wants the soft ring
+    cdef io_uring_sqe *add(self, object op, unsigned opcode, int fd) except NULL
+
 cdef class Driver:
     """The part of a machine that ops see."""
     cdef rm_ring ring              # the kernel that was chosen
@@ -57,6 +62,8 @@ cdef class Driver:
     cdef object behind             # writes that nobody waits for yet; None: there were none
     cdef public uint64_t write_behind_max  # bytes of them that may be under way
     cdef public object on_write_error      # who is told of a failure that nobody else was told of
+    cdef Collector collector       # a step of a chain is being begun; else None
+    cdef object places             # the table of direct files (links), once it is needed
     cdef bint dead                 # closed, or left behind by a fork
     cdef rm_aux *aux_free
     cdef uint32_t aux_out, holds   # blocks and buffers that ops hold

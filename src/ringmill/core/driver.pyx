@@ -10,7 +10,7 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memset
 
 from ringmill.core.aux cimport rm_aux
-from ringmill.core.ring cimport rm_ring
+from ringmill.core.ring cimport io_uring_sqe, rm_ring
 
 from ringmill.errors import Cancelled, ClosedError, WrongThread
 
@@ -97,6 +97,12 @@ cdef class Handler:
 
     cdef void cancelled(self, object op) noexcept:
         """A local op was cancelled: forget it."""
+
+
+cdef class Collector:
+    cdef io_uring_sqe *add(self, object op, unsigned opcode, int fd) except NULL:
+        """A zeroed SQE for `op`, an Op that is not pushed yet."""
+        raise NotImplementedError
 
 
 # ── driver: slots and runqueue ──────────────────────────────────────────────────────────────

@@ -42,7 +42,7 @@ OPCODES = (
 BEHAVIOURS = (
     "accept_multishot", "recv_multishot", "read_multishot", "poll_multishot", "buffer_rings",
     "cqe_skip", "cancel_fd", "taskrun_flag", "defer_taskrun", "registered_ring", "send_zc",
-    "bundle", "fixed_buffers", "send_to", "send_whole",
+    "bundle", "fixed_buffers", "send_to", "send_whole", "direct_files",
 )
 
 # IORING_SETUP_*, by bit: those that the ladder of ring/linux.c climbs, and those that older

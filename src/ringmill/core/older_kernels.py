@@ -21,7 +21,7 @@ _AFTER_5_15 = (
     "mkdirat symlinkat linkat msg_ring fsetxattr setxattr fgetxattr getxattr socket uring_cmd "
     "send_zc sendmsg_zc "
     "accept_multishot recv_multishot buffer_rings cqe_skip cancel_fd registered_ring "
-    "send_to"
+    "send_to direct_files"
 )
 
 MISSING: dict[str, frozenset[str]] = {

@@ -20,7 +20,8 @@ from ringmill.core.errno cimport EAGAIN, ECANCELED, ENOENT
 from ringmill.core.parked cimport parked_new, parked_remove
 from ringmill.core.results cimport data_taken
 from ringmill.core.ring cimport (
-    IORING_OP_ASYNC_CANCEL, IORING_OP_NOP, io_uring_sqe, rm_has_op, rm_push,
+    IORING_OP_ASYNC_CANCEL, IORING_OP_NOP, IORING_OP_READ, IOSQE_IO_HARDLINK, IOSQE_IO_LINK,
+    io_uring_sqe, rm_has_op, rm_push,
     rm_ring, rm_sq_room,
 )
 
@@ -117,6 +118,8 @@ cdef Op op_local(Driver driver):
 
 cdef io_uring_sqe *op_push(Op op, unsigned opcode, int fd) except NULL:
     cdef Driver driver = op.driver
+    if driver.collector is not None:
+        return driver.collector.add(op, opcode, fd)
     if rm_has_op(&driver.ring, opcode):
         return op_push_on(op, &driver.ring, opcode, fd)
     return op_push_on(op, driver.open_beside(), opcode, fd)
@@ -335,12 +338,17 @@ cdef bint op_is_queued(Op op) noexcept:
 
 
 cdef void neutralize(Op op) noexcept:
-    """Not yet submitted: turn the SQE into a NOP, so that it certainly does not happen."""
+    """Not yet submitted: turn the SQE into a NOP, so that it certainly does not happen.
+
+    Nor does what is linked to it: there it becomes a read that fails.
+    """
     cdef io_uring_sqe *sqe = &op.ring.sqes[op.sq_place & op.ring.sq_mask]
     cdef uint64_t user_data = sqe.user_data
+    cdef uint8_t links = sqe.flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)
     rm_assert(user_data == (<uint64_t>op.generation << 32 | op.slot))
     memset(sqe, 0, sizeof(io_uring_sqe))
-    sqe.opcode = IORING_OP_NOP
+    sqe.opcode = IORING_OP_READ if links else IORING_OP_NOP
+    sqe.flags = links
     sqe.fd = -1
     sqe.user_data = user_data
     op.neutral = True

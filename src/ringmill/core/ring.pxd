@@ -56,6 +56,7 @@ cdef extern from "ring.h" nogil:
         IORING_OP_NOP
         IORING_OP_POLL_ADD
         IORING_OP_ASYNC_CANCEL
+        IORING_OP_READ
         IORING_CQE_F_BUFFER
         IORING_CQE_F_MORE
         IORING_CQE_F_NOTIF
@@ -65,6 +66,9 @@ cdef extern from "ring.h" nogil:
         IORING_REGISTER_PBUF_RING
         IORING_UNREGISTER_PBUF_RING
         IOSQE_BUFFER_SELECT
+        IOSQE_FIXED_FILE
+        IOSQE_IO_HARDLINK
+        IOSQE_IO_LINK
         RM_FOREVER
         RM_READABLE
 
@@ -78,6 +82,7 @@ cdef extern from "ring.h" nogil:
         RM_TASKRUN_FLAG
         RM_FIXED_BUFFERS
         RM_SEND_ZC
+        RM_DIRECT_FILES
 
     struct rm_config:
         unsigned entries
@@ -103,6 +108,7 @@ cdef extern from "ring.h" nogil:
         int fd
         unsigned setup_flags
         unsigned features
+        unsigned expected
         uint64_t opcodes
         uint32_t behaviours
         char *why

@@ -79,4 +79,7 @@ cdef io_uring_sqe *op_push_send(Op op, unsigned opcode, int fd) except NULL:
     """As op_push(), for SEND and SENDMSG."""
     if op.driver.ring.behaviours & RM_SEND_WHOLE or is_stream(op.target) or not uses_up(fd):
         return op_push(op, opcode, fd)
+    if op.driver.collector is not None:
+        op.driver.collector.beside = True  # the chain as a whole goes there
+        return op_push(op, opcode, fd)
     return op_push_on(op, op.driver.open_beside(), opcode, fd)

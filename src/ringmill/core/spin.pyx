@@ -38,7 +38,7 @@ cdef enum:
 cdef int spin_or_sleep(rm_spin *spin, rm_ring *ring, int64_t timeout_ns) noexcept nogil:
     """Submit and wait for a CQE or the timeout; the answer of the (last) enter."""
     cdef int res
-    if spin.wanted and ring.behaviours & RM_TASKRUN_FLAG:
+    if spin.wanted and ring.behaviours & RM_TASKRUN_FLAG and not ring.expected:
         if spin.score < 0:
             spin.score += 1
         else:

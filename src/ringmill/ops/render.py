@@ -320,12 +320,55 @@ def _how(entry: Entry) -> str:
             "RM_IN_OWN_WORKER": "in a worker of its own"}[entry.soft.how if entry.soft else ""]
 
 
+STEPS_HEAD = f'''"""The verbs as steps of a chain: what each does is said where it is a call.
+
+{MADE}
+"""
+
+from __future__ import annotations
+
+import os
+import socket as _socket
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ringmill.face.step import Step
+
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike, FileDescriptorOrPath, ReadableBuffer
+    from _typeshed import StrOrBytesPath, WriteableBuffer
+
+Address = tuple[str, int] | tuple[str, int, int] | tuple[str, int, int, int] | str | bytes
+
+
+class Steps:
+    def add(self, verb: str, *arguments: Any, **keywords: Any) -> Step:
+        raise NotImplementedError
+'''
+
+
+def steps(entries: Iterable[Entry]) -> str:
+    out = [STEPS_HEAD.rstrip()]
+    for entry in entries:
+        if entry.many:
+            continue
+        # What wants a descriptor also takes the step that opens it.
+        signature = _signature(entry, _spell_stub).replace(
+            ": FileDescriptorLike", ": FileDescriptorLike | Step")
+        passed = [f"{a.name}={a.name}" if a.keyword_only else a.name for a in entry.arguments]
+        received = ", ".join(filter(None, ["self", signature]))
+        out += ["", f"    def {entry.name}({received}) -> Step:",
+                f"        return self.add({', '.join([repr(entry.name), *passed])})"]
+    return "\n".join([*out, ""])
+
+
 RENDERERS: dict[str, Callable[[Iterable[Entry]], str]] = {
     "src/ringmill/ops/aio.pyx": aio_pyx,
     "src/ringmill/ops/aio.pxd": aio_pxd,
     "src/ringmill/ops/aio.pyi": aio_pyi,
     "src/ringmill/face/call.pyx": call_pyx,
     "src/ringmill/face/call.pyi": call_pyi,
+    "src/ringmill/face/steps.py": steps,
     "src/ringmill/ring/soft_rows.c": soft_rows,
     "docs/ops.md": manual,
 }

@@ -34,6 +34,10 @@ static int64_t hopeless_until_ns; /* of all threads, and the one C global: a mis
  * second; a machine that pauses for a tenth of one is idle, and should not burn a core. */
 #define SQPOLL_IDLE_MS 100
 
+/* How long the CQEs of a chain are waited for together: some steps go through a worker of the
+ * kernel, which takes 20 to 50 µs. */
+#define TOGETHER_US 200
+
 /* Without these there is no machine; all came with Linux 5.11 at the latest. */
 #define FEATURES_NEEDED                                                                            \
     (IORING_FEAT_SINGLE_MMAP       /* one mapping holds both queues' indices and the CQEs */       \
@@ -297,10 +301,28 @@ static int linux_setup(struct rm_ring *ring, const struct rm_config *config) {
  *   EFAULT, EINVAL  a mistake in this file.
  */
 
+/* The CQEs of a chain come one shortly after the other: one system call for all, unless some take
+ * so long that others should not wait for them, too. */
+static int enter_together(const struct rm_ring *ring, unsigned submit, unsigned flags,
+                          int64_t timeout_ns) {
+    struct __kernel_timespec span = {
+        .tv_sec = timeout_ns / 1000000000,
+        .tv_nsec = timeout_ns % 1000000000,
+    };
+    struct io_uring_getevents_arg arg = {
+        .pad = TOGETHER_US, /* min_wait_usec, since 6.12 */
+        .ts = timeout_ns < 0 ? 0 : (uint64_t)(uintptr_t)&span,
+    };
+    unsigned wait = ring->expected < ring->cq_entries ? ring->expected : ring->cq_entries;
+    return enter_call(ring, submit, wait, flags | IORING_ENTER_EXT_ARG, &arg);
+}
+
 /* Wait (and submit before): one system call, with the time limit where there is one. */
 static int enter_wait(const struct rm_ring *ring, unsigned submit, unsigned wait, unsigned flags,
                       int64_t timeout_ns) {
     flags |= IORING_ENTER_GETEVENTS;
+    if (ring->expected > wait && ring->features & IORING_FEAT_MIN_TIMEOUT)
+        return enter_together(ring, submit, flags, timeout_ns);
     if (timeout_ns < 0) return enter_call(ring, submit, wait, flags, NULL);
     struct __kernel_timespec span = {
         .tv_sec = timeout_ns / 1000000000,
@@ -376,6 +398,7 @@ static int linux_enter(struct rm_ring *ring, unsigned submit, unsigned wait, int
      * completions unmade, and CQEs that did not fit are put into the CQ only by it. */
     int taken = satisfied ? enter_call(ring, submit, 0, IORING_ENTER_GETEVENTS, NULL)
                           : enter_wait(ring, submit, wait, 0, timeout_ns);
+    ring->expected = 0;
     if (taken > 0) state->taken += (unsigned)taken;
     rm_linux_count(ring);
     bool lost = lost_cqes(state);

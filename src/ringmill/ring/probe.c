@@ -260,10 +260,30 @@ static bool try_fixed_buffers(struct bench *bench) {
     return true;
 }
 
+/* A file that the first op of a chain opens into a place, and the second one closes. */
+static bool try_direct_files(struct bench *bench) {
+    int places[] = {-1};
+    struct io_uring_cqe first, second;
+    if (rm_linux.enroll(&bench->ring, IORING_REGISTER_FILES, places, 1) < 0) return false;
+    struct io_uring_sqe *sqe = rm_push(&bench->ring, IORING_OP_OPENAT, AT_FDCWD, TRIED);
+    sqe->addr = (uint64_t)(uintptr_t)"/";
+    sqe->open_flags = O_RDONLY | O_DIRECTORY;
+    sqe->file_index = 1;
+    sqe->flags = IOSQE_IO_LINK;
+    rm_push(&bench->ring, IORING_OP_FADVISE, 0, ENDED)->flags = IOSQE_FIXED_FILE;
+    /* The advice is none, and whether a directory takes it is its own affair. */
+    bool found = next_cqe(bench, &first) && next_cqe(bench, &second) && first.res == 0
+                 && second.res != -EBADF && second.res != -ECANCELED;
+    rm_linux.enroll(&bench->ring, IORING_UNREGISTER_FILES, NULL, 0);
+    return found;
+}
+
 static uint32_t try_all(struct bench *bench, uint64_t ops) {
     uint32_t found = 0;
     bool polls = ops >> IORING_OP_POLL_ADD & 1;
     if (try_fixed_buffers(bench)) found |= RM_FIXED_BUFFERS;
+    if (ops >> IORING_OP_OPENAT & ops >> IORING_OP_FADVISE & 1 && try_direct_files(bench))
+        found |= RM_DIRECT_FILES;
     /* Without a cancel nothing that goes on can be ended: neither here nor by a machine. */
     if (!(ops >> IORING_OP_ASYNC_CANCEL & 1)) return found;
     if (ops >> IORING_OP_SEND & 1 && try_send_whole(bench)) found |= RM_SEND_WHOLE;

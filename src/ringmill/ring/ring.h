@@ -51,8 +51,9 @@ enum rm_behaviour {
     RM_FIXED_BUFFERS = 1 << 12,   /* memlock permitting */
     RM_SEND_TO = 1 << 13,         /* 6.1: SEND takes an address */
     RM_SEND_WHOLE = 1 << 14,      /* not 6.18: a Unix datagram that had to wait is sent whole */
+    RM_DIRECT_FILES = 1 << 15,    /* 5.17: a chain may use a file that its first op opens */
 };
-#define RM_BEHAVIOURS 15
+#define RM_BEHAVIOURS 16
 
 /* What the program asks of a kernel at setup. */
 struct rm_config {
@@ -77,7 +78,8 @@ struct rm_kernel {
      * Returns the number of SQEs taken; -ETIME when the time was up (everything was submitted);
      * -EINTR (a signal; everything was submitted); -EBUSY / -EAGAIN: reap first, then again. */
     int (*enter)(struct rm_ring *ring, unsigned submit, unsigned wait, int64_t timeout_ns);
-    /* io_uring_register(2). The soft kernel knows (UN)REGISTER_PBUF_RING. */
+    /* io_uring_register(2). The soft kernel knows (UN)REGISTER_PBUF_RING and
+     * (UN)REGISTER_FILES, the latter of empty places. */
     int (*enroll)(struct rm_ring *ring, unsigned opcode, void *arg, unsigned n);
     /* End every op that is in flight and join every thread, *then* free. After this returns no
      * memory of the program is written any more. */
@@ -103,6 +105,7 @@ struct rm_ring {
     int enter_fd;          /* linux: fd or registered index for enter */
     unsigned enter_flags;  /* linux: IORING_ENTER_REGISTERED_RING when it is an index */
     unsigned setup_flags, features;
+    unsigned expected;     /* CQEs of one chain, which the next wait may await together */
     uint64_t opcodes;      /* bit per opcode that this kernel executes */
     uint32_t behaviours;   /* enum rm_behaviour */
     char why[RM_WHY_SIZE]; /* why this kernel, or why not */

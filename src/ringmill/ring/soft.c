@@ -16,7 +16,8 @@
 
 #define BEHAVIOURS                                                                                 \
     (RM_ACCEPT_MULTISHOT | RM_RECV_MULTISHOT | RM_READ_MULTISHOT | RM_POLL_MULTISHOT               \
-     | RM_BUFFER_RINGS | RM_CQE_SKIP | RM_CANCEL_FD | RM_SEND_TO | RM_SEND_WHOLE)
+     | RM_BUFFER_RINGS | RM_CQE_SKIP | RM_CANCEL_FD | RM_SEND_TO | RM_SEND_WHOLE                   \
+     | RM_DIRECT_FILES)
 #define ENTRIES_MAX 32768 /* as in Linux; the CQ may have twice as many */
 
 /* ── setup ── */
@@ -64,6 +65,7 @@ static void soft_close_fds(struct soft *s) {
 static void soft_free_all(struct soft *s, struct rm_ring *ring) {
     soft_close_fds(s);
     soft_buffers_free(s);
+    soft_fixed_free(s);
     soft_memory_free(s);
     free(ring->sqes);
     free(ring->cqes);
@@ -179,6 +181,10 @@ static int soft_enter(struct rm_ring *ring, unsigned submit, unsigned wait, int6
 
 static int soft_enroll(struct rm_ring *ring, unsigned opcode, void *arg, unsigned n) {
     struct soft *s = ring->state;
+    if (ring->behaviours & RM_DIRECT_FILES) {
+        if (opcode == IORING_REGISTER_FILES) return soft_fixed_register(s, arg, n);
+        if (opcode == IORING_UNREGISTER_FILES) return soft_fixed_unregister(s);
+    }
     if (!(ring->behaviours & RM_BUFFER_RINGS) || n != 1 || !arg) return -EINVAL;
     switch (opcode) {
     case IORING_REGISTER_PBUF_RING: return soft_buffers_register(s, arg);

@@ -17,6 +17,7 @@
  *   soft_timer.c    TIMEOUT, TIMEOUT_REMOVE, LINK_TIMEOUT
  *   soft_cancel.c   who is meant, and what becomes of it
  *   soft_buffers.c  provided buffer rings
+ *   soft_fixed.c    registered files
  *   soft_cq.c       CQEs out; a backlog when there is no room
  *   soft_memory.c   requests, the table of user_data, lists of everybody in flight
  *
@@ -162,6 +163,9 @@ struct soft {
     /* buffer groups by id */
     struct soft_group **groups;
     unsigned groups_size;
+    /* registered files: descriptors, -1 where there is none */
+    int *fixed;
+    unsigned fixed_size;
     struct soft_work work;
 };
 
@@ -269,6 +273,14 @@ void soft_cancel_op(struct soft *s, struct soft_req *r);
  * In two steps, since in Linux whoever cancels is told first. */
 int soft_cancel(struct soft *s, struct soft_req *r);
 void soft_execute(struct soft *s);
+
+/* soft_fixed.c */
+int soft_fixed_register(struct soft *s, const int *fds, unsigned n);
+int soft_fixed_unregister(struct soft *s);
+void soft_fixed_free(struct soft *s);
+int soft_fixed_prep(const struct soft *s, const struct io_uring_sqe *sqe);
+int soft_fixed_resolve(struct soft *s, struct soft_req *r);
+int soft_fixed_install(struct soft *s, const struct soft_req *r, int res);
 
 /* soft_buffers.c */
 int soft_buffers_register(struct soft *s, const struct io_uring_buf_reg *reg);

@@ -81,6 +81,11 @@ void soft_start(struct soft *s, struct soft_req *r) {
             return;
         }
     }
+    int err = soft_fixed_resolve(s, r);
+    if (err < 0) {
+        soft_finish(s, r, err, 0);
+        return;
+    }
     r->asked = soft_asked(&r->sqe);
     if (r->sqe.opcode == IORING_OP_CLOSE) soft_forsake(s, r->sqe.fd);
     if (engine[r->sqe.opcode])
@@ -147,6 +152,7 @@ void soft_finish(struct soft *s, struct soft_req *r, int res, uint32_t cflags) {
     soft_unpark(s, r);
     if (r->done) /* an error after half of the bytes is a short transfer */
         res = res < 0 ? (int)r->done : (int)r->done + res;
+    res = soft_fixed_install(s, r, res);
     r->res = res;
     r->cflags = cflags;
 

@@ -9,7 +9,7 @@
 #include <sys/uio.h>
 
 /* DRAIN is not here: it would need a second queue in front of everything, for a flag that the
- * machine never sets. It answers -EINVAL. FIXED_FILE: there are no registered files, so -EBADF.
+ * machine never sets. It answers -EINVAL.
  * ASYNC asks for another thread, which is ours to decide: ignored. */
 #define FLAGS_KNOWN                                                                                \
     (IOSQE_FIXED_FILE | IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_ASYNC | IOSQE_BUFFER_SELECT      \
@@ -86,12 +86,7 @@ static int prep_op(const struct soft *s, struct soft_req *r, const struct chain 
     case IORING_OP_POLL_ADD: return prep_poll(s, r);
     case IORING_OP_TIMEOUT: return soft_timer_prep(r);
     case IORING_OP_LINK_TIMEOUT: return prep_link_timeout(r, chain);
-    case IORING_OP_OPENAT:
-    case IORING_OP_OPENAT2:
-    case IORING_OP_SOCKET:
-    case IORING_OP_PIPE:
-    case IORING_OP_CLOSE: return r->sqe.file_index ? -ENXIO : 0;
-    default: return 0;
+    default: return soft_fixed_prep(s, &r->sqe);
     }
 }
 
@@ -110,7 +105,6 @@ static int prep(const struct soft *s, struct soft_req *r, const struct chain *ch
         if (!selects_buffers(sqe->opcode)) return -EOPNOTSUPP;
         if (!(s->ring->behaviours & RM_BUFFER_RINGS)) return -EINVAL;
     }
-    if ((sqe->flags & IOSQE_FIXED_FILE) && sqe->opcode != IORING_OP_NOP) return -EBADF;
     return prep_op(s, r, chain);
 }
 
