@@ -4,8 +4,7 @@ Two lives, each an explicit state: the kernel's (may it still write to the op's 
 program's (has somebody taken the result?). The kernel holds a reference from push to the last
 CQE. `user_data` carries slot and generation, so that a stale CQE can reach no other op.
 
-Knows the Driver's rings and slots; does not know fibers or tasks, which are Waiters to it, nor
-when the machine turns.
+Knows the Driver's rings and slots; not fibers or tasks, which are Waiters to it, nor the turn.
 """
 cimport cython
 from cpython.object cimport PyObject
@@ -21,8 +20,7 @@ from ringmill.core.parked cimport parked_new, parked_remove
 from ringmill.core.results cimport data_taken
 from ringmill.core.ring cimport (
     IORING_OP_ASYNC_CANCEL, IORING_OP_NOP, IORING_OP_READ, IOSQE_IO_HARDLINK, IOSQE_IO_LINK,
-    io_uring_sqe, rm_has_op, rm_push,
-    rm_ring, rm_sq_room,
+    io_uring_sqe, rm_has_op, rm_push, rm_ring, rm_sq_room,
 )
 
 import os
@@ -35,15 +33,11 @@ from ringmill.errors import Cancelled, ClosedError, RingmillError, WouldExceedBu
 cdef extern from *:
     """
     #include <assert.h>
-    """
-    void rm_assert "assert"(bint) noexcept
-
-cdef extern from *:
-    """
     /* Cython's own count of the Ops that @cython.freelist keeps. */
     #define rm_ops_spare() __pyx_mstate_global->__pyx_freecount_8ringmill_4core_2op_Op
     #define rm_op_bytes() sizeof(struct __pyx_obj_8ringmill_4core_2op_Op)
     """
+    void rm_assert "assert"(bint) noexcept
     int rm_ops_spare() noexcept
     size_t rm_op_bytes() noexcept
 
@@ -338,10 +332,8 @@ cdef bint op_is_queued(Op op) noexcept:
 
 
 cdef void neutralize(Op op) noexcept:
-    """Not yet submitted: turn the SQE into a NOP, so that it certainly does not happen.
-
-    Nor does what is linked to it: there it becomes a read that fails.
-    """
+    """Not yet submitted: turn the SQE into a NOP (or what fails, for those that are linked to it),
+    so that it certainly does not happen."""
     cdef io_uring_sqe *sqe = &op.ring.sqes[op.sq_place & op.ring.sq_mask]
     cdef uint64_t user_data = sqe.user_data
     cdef uint8_t links = sqe.flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK)
