@@ -12,13 +12,11 @@ from ringmill.ops import writes
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
 
-OnFull = Literal["wait", "raise"]
-
 start_write = writes.start_write
 commit = writes.commit
 
 
-async def alloc_write_op(n: int, *, on_full: OnFull | None = None) -> memoryview:
+async def alloc_write_op(n: int, *, on_full: Literal["wait", "raise"] | None = None) -> memoryview:
     """`n` bytes of the machine's arena to be filled, and handed over with `commit`.
 
     Where the arena is spent the caller waits until something was written, or, with
