@@ -11,6 +11,9 @@ from ops.lab import Lab
 from ops.specimens import Scene, can_fail, can_wait, entries, specimen
 from ops.trying import Attempt, told, tried
 from ringmill.ops.entry import ENTRIES
+from support import machines
+
+KERNELS = machines.EVERY_KERNEL
 
 
 @pytest.mark.req("T2")

@@ -21,7 +21,9 @@ from ops.trying import awaited, left_open, silently, submitted, until
 from ringmill.errors import Cancelled
 from ringmill.ops import fields
 from ringmill.ops.entry import Entry
-from support import leaks
+from support import leaks, machines
+
+KERNELS = machines.EVERY_KERNEL
 
 BRINGING = (fields.NewFd, fields.Accepted, fields.NewSocket)
 
@@ -171,10 +173,10 @@ def test_a_cancelled_strand_and_its_fd(lab: Lab, face: str, name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_machine_is_closed_while_it_is_on_its_way(lab: Lab, kernel: str, name: str) -> None:
     scenes = [bringing(name).works(lab.fresh()) for _ in range(8)]
-    ringmill.Machine(kernel=kernel).close()  # so that what a first machine opens is not counted
+    machines.make(kernel).close()  # so that what a first machine opens is not counted
     before = leaks.open_fds()
     for scene in scenes:
-        machine = ringmill.Machine(kernel=kernel)
+        machine = machines.make(kernel)
         op = started(name, scene)
         submitted(op)
         op.detach()

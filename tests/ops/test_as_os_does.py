@@ -19,7 +19,9 @@ import ringmill
 from ops.lab import HELLO, Lab
 from ops.specimens import Scene
 from ops.trying import Attempt
-from support import faces
+from support import faces, machines
+
+KERNELS = machines.EVERY_KERNEL
 
 
 @pytest.mark.usefixtures("machine")

@@ -21,7 +21,9 @@ from ops.specimens import Scene, specimen
 from ops.trying import started, tried
 from ringmill.ops import fields
 from ringmill.ops.entry import ENTRIES, Argument
-from support import faces
+from support import faces, machines
+
+KERNELS = machines.EVERY_KERNEL
 
 FD_KINDS = (fields.Fd, fields.ClosingFd, fields.SpliceFd)
 
@@ -180,7 +182,7 @@ def test_a_close_is_beyond_the_budget(lab: Lab, kernel: str, on_full: str) -> No
     """It is the one thing that helps at the limit, and never stands behind what waits for it."""
     ours, theirs = lab.pair()
     fd = theirs.fileno()
-    with ringmill.Machine(kernel=kernel, ops_max=1, on_full=on_full) as machine:
+    with machines.make(kernel, ops_max=1, on_full=on_full) as machine:
         op = ringmill.aio.recv(ours, 1)
         if on_full == "wait":
             behind = ringmill.aio.recv(ours, 1)

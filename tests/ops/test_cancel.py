@@ -17,6 +17,9 @@ from ops.specimens import can_wait, entries, specimen
 from ops.trying import Attempt, awaited, open_sockets, started, submitted, tried, until
 from ringmill.errors import Cancelled, RingmillError
 from ringmill.ops.entry import ENTRIES, Entry
+from support import machines
+
+KERNELS = machines.EVERY_KERNEL
 
 CANCELLED = ("error", "Cancelled", "")
 

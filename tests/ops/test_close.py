@@ -15,13 +15,15 @@ from ops.specimens import can_wait, entries, specimen
 from ops.trying import Attempt, started, submitted
 from ringmill.errors import Cancelled, ClosedError
 from ringmill.ops.entry import ENTRIES
-from support import leaks
+from support import leaks, machines
+
+KERNELS = machines.EVERY_KERNEL
 
 
 @pytest.fixture
 def doomed(kernel: str):
     """A machine that the test itself closes."""
-    machine = ringmill.Machine(kernel=kernel)
+    machine = machines.make(kernel)
     yield machine
     machine.close()
 
@@ -119,7 +121,7 @@ def test_an_iterator_outlives_its_machine(lab: Lab, doomed: Any, face: str, name
 
 
 def test_a_closed_machine_can_be_collected(lab: Lab, kernel: str) -> None:
-    machine = ringmill.Machine(kernel=kernel)
+    machine = machines.make(kernel)
     source, _ = lab.pipe()
     op = ringmill.aio.read(source, 10)
     op.detach()
@@ -167,10 +169,10 @@ def test_closing_twice_is_closing(doomed: Any) -> None:
 
 
 def test_descriptors_of_the_machine_are_closed(kernel: str) -> None:
-    ringmill.Machine(kernel=kernel).close()
+    machines.make(kernel).close()
     before = leaks.open_fds()
     for _ in range(20):
-        machine = ringmill.Machine(kernel=kernel)
+        machine = machines.make(kernel)
         ringmill.nop()
         machine.close()
     assert leaks.new_fds(before) == []

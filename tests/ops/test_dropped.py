@@ -18,6 +18,9 @@ from ops.lab import Lab
 from ops.specimens import Scene, can_fail, can_wait, entries, specimen
 from ops.trying import awaited, silently, started, submitted, until
 from ringmill.errors import Cancelled, RingmillError, WrongThread
+from support import machines
+
+KERNELS = machines.EVERY_KERNEL
 
 WARNING = ["an op was dropped, not awaited, waited for or detached"]
 

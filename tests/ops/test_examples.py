@@ -17,6 +17,9 @@ import ringmill
 from ops.lab import Lab
 from ops.specimens import entries
 from ringmill.ops.entry import ENTRIES
+from support import machines
+
+KERNELS = machines.EVERY_KERNEL
 
 
 @pytest.mark.parametrize("name", entries())

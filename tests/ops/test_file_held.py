@@ -20,6 +20,9 @@ from ops.specimens import Scene, can_wait, specimen
 from ops.trying import Iteration, awaited, started, submitted, until
 from ringmill.ops import fields
 from ringmill.ops.entry import ENTRIES
+from support import machines
+
+KERNELS = machines.EVERY_KERNEL
 
 FD_KINDS = (fields.Fd, fields.SpliceFd)  # not ClosingFd: close() takes it away
 WITH_FD = [(name, argument.name) for name, entry in ENTRIES.items()

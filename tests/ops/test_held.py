@@ -23,6 +23,9 @@ from ops.trying import Attempt, started, submitted, until
 from ringmill.errors import Cancelled
 from ringmill.ops import fields
 from ringmill.ops.entry import ENTRIES
+from support import machines
+
+KERNELS = machines.EVERY_KERNEL
 
 INTO = (fields.Into, fields.IntoMany, fields.Word, fields.MessageInto, fields.PartsInto)
 FROM = (fields.From, fields.FromMany, fields.Parts, fields.AttributeValue, fields.Memory,

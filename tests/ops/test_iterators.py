@@ -19,7 +19,9 @@ from ops.lab import Lab, stream
 from ops.specimens import entries, specimen
 from ops.trying import Attempt, Iteration, left_open, silently, until
 from ringmill.ops.entry import ENTRIES
-from support import faces, leaks
+from support import faces, leaks, machines
+
+KERNELS = machines.EVERY_KERNEL
 
 EACH = entries(which=lambda e: e.many)
 BYTES = [name for name in EACH if ENTRIES[name].group]

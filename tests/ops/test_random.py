@@ -18,7 +18,9 @@ from ops.specimens import Scene, can_wait, entries, specimen
 from ops.trying import Attempt, left_open, started, until
 from ringmill.errors import Cancelled
 from ringmill.ops.entry import ENTRIES
-from support import leaks
+from support import leaks, machines
+
+KERNELS = machines.EVERY_KERNEL
 
 STEPS = 60
 ALIVE_MAX = 12  # each has descriptors of its own

@@ -14,7 +14,7 @@ from ringmill.core.errno cimport ECANCELED
 from ringmill.core.op cimport (
     P_NEW, Op, op_push_cancel, op_request_cancel, op_seat, op_unpark, warn_unawaited,
 )
-from ringmill.core.ring cimport rm_now_ns, rm_sq_room
+from ringmill.core.ring cimport rm_sq_room
 from ringmill.core.timers cimport Timer, Timers
 
 cdef extern from "Python.h":
@@ -52,7 +52,7 @@ cdef int cancel_answered(Driver driver, Timers timers, uint32_t slot, int res) e
     again.slot = slot
     again.generation = op.generation
     driver.cancels_again += 1
-    timers.add(again, rm_now_ns() + (<int64_t>AGAIN_NS << op.cancels_missed))
+    timers.add(again, timers.now() + (<int64_t>AGAIN_NS << op.cancels_missed))
     if op.cancels_missed < DOUBLED_MAX:
         op.cancels_missed += 1
     return 0

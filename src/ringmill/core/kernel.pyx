@@ -6,8 +6,9 @@ own pointers. Knows kernels and masks; does not know machines.
 from libc.string cimport memset
 
 from ringmill.core.ring cimport (
-    rm_close, rm_config, rm_forget, rm_kernel, rm_linux, rm_open, rm_ring, rm_soft,
+    rm_close, rm_config, rm_forget, rm_kernel, rm_linux, rm_open, rm_ring, rm_sim, rm_soft,
 )
+from ringmill.core.lies cimport Lies
 
 from ringmill.core import masks
 
@@ -22,13 +23,15 @@ cdef rm_probe found  # what the real kernel can do: asked once per process
 
 
 class Kernel:
-    """Which kernel a machine runs on: `name` ("linux" or "soft"), and `why`, in a sentence."""
+    """Which kernel a machine runs on: `name` ("linux", "soft"; in tests "sim"), and `why`, in a
+    sentence."""
 
-    __slots__ = ("name", "why")
+    __slots__ = ("_lies", "name", "why")
 
-    def __init__(self, name, why):
+    def __init__(self, name, why, lies=None):
         self.name = name
         self.why = why
+        self._lies = lies  # the ring writes there
 
     def __repr__(self):
         return f"<Kernel {self.name}: {self.why}>"
@@ -40,6 +43,8 @@ cdef object open_ring(rm_ring *ring, object wish, bint sqpoll, unsigned entries,
     cdef rm_config config
     cdef const rm_kernel *candidate
     cdef int res = 0
+    if isinstance(wish, Lies):
+        return open_sim(ring, <Lies>wish, entries, cq_entries)
     choice = masks.choose(wish)
     hidden = masks.from_environment()
     refused = []
@@ -64,6 +69,22 @@ cdef object open_ring(rm_ring *ring, object wish, bint sqpoll, unsigned entries,
     raise OSError(-res, "; ".join(refused))
 
 
+cdef object open_sim(rm_ring *ring, Lies lies, unsigned entries, unsigned cq_entries):
+    """The kernel that lies, for one machine: two would tell one story together."""
+    cdef rm_config config
+    if lies.opened:
+        raise ValueError("these lies have been told to a machine already; make new ones")
+    memset(&config, 0, sizeof(config))
+    config.entries = entries
+    config.cq_entries = cq_entries
+    config.lies = <void *>lies.lies
+    cdef int res = rm_open(ring, &rm_sim, &config)
+    if res < 0:
+        raise OSError(-res, ring.why.decode("utf-8", "replace"))
+    lies.opened = True
+    return Kernel("sim", f"it lies by seed {lies.lies.seed}", lies)
+
+
 cdef int open_soft(rm_ring *ring, unsigned entries, unsigned cq_entries) except -1:
     cdef rm_config config
     cdef int res
@@ -77,7 +98,7 @@ cdef int open_soft(rm_ring *ring, unsigned entries, unsigned cq_entries) except 
 
 
 cdef bint ring_is_soft(rm_ring *ring) noexcept:
-    return ring.kernel == &rm_soft
+    return ring.kernel != &rm_linux  # sim is soft, too
 
 
 cdef void close_ring(rm_ring *ring) noexcept:

@@ -10,7 +10,7 @@ cdef class Machine(Turner):
     cdef readonly Balance balance
     cdef readonly object kernel
     cdef Group group, group_beside
-    cdef set strands                  # those that have not ended: the machine owns them
+    cdef dict strands                 # those that have not ended, in their order; values: None
     cdef Strand main                  # who gets KeyboardInterrupt
     cdef Strand outer                 # … when main has ended
     cdef object struck                # what it was told already

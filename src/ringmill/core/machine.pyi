@@ -6,12 +6,13 @@ from ringmill.core.balance import Balance
 from ringmill.core.driver import Driver
 from ringmill.core.figures import Memory
 from ringmill.core.kernel import Kernel
+from ringmill.core.lies import Lies
 
 class Machine(Driver):
     def __init__(
-        self, kernel: str | None = None, *, balance: Balance | None = None, spin: bool = True,
-        sqpoll: bool = False, entries: int = ..., ops_max: int = ..., arena: int = ...,
-        on_full: Literal["wait", "raise"] = "wait", workers_max: int = 0,
+        self, kernel: str | Lies | None = None, *, balance: Balance | None = None,
+        spin: bool = True, sqpoll: bool = False, entries: int = ..., ops_max: int = ...,
+        arena: int = ..., on_full: Literal["wait", "raise"] = "wait", workers_max: int = 0,
     ) -> None: ...
     @property
     def balance(self) -> Balance: ...

@@ -21,9 +21,9 @@ from ringmill.core.kernel cimport close_ring, forget_ring, open_ring, open_soft,
 from ringmill.core.lines cimport Lines, behind_busy, behind_tell
 from ringmill.core.op cimport op_bytes, ops_spare_bytes
 from ringmill.core.pace cimport pace_new
-from ringmill.core.ring cimport io_uring_cqe, io_uring_sqe, rm_enter, rm_now_ns, rm_ring
+from ringmill.core.ring cimport io_uring_cqe, io_uring_sqe, rm_clock, rm_enter, rm_ring
 from ringmill.core.strand cimport Strand
-from ringmill.core.timers cimport Timers, rm_entry
+from ringmill.core.timers cimport rm_entry, timers_new
 from ringmill.core.turn cimport (
     REAP_MAX, Turner, machine_arm_wake, machine_looked, machine_reap, runnable,
 )
@@ -64,7 +64,7 @@ cdef Machine machine_here():
 cdef int machine_ended(Machine self, Strand strand, object value, object error) except -1:
     """A strand of ours is over. Ctrl-C and sys.exit end the program, whichever they struck."""
     cdef Strand main = self.main
-    self.strands.discard(strand)
+    self.strands.pop(strand, None)
     if isinstance(error, (KeyboardInterrupt, SystemExit)) and strand is not main:
         main = machine_main(self)
         strand.taken = True
@@ -115,8 +115,8 @@ cdef class Machine(Turner):
         self.balance = Adaptive() if balance is None else balance
         self.pace = pace_new(self.balance)
         self.spin.wanted = spin
-        self.timers = Timers()
-        self.strands = set()
+        self.timers = timers_new(&self.ring)
+        self.strands = {}
         driver_init(self, ops_max)
         self.patient = waits
         self.kernel = open_ring(&self.ring, kernel, sqpoll, entries, entries * CQ_PER_SQ,
@@ -291,15 +291,15 @@ cdef int machine_end(Machine self) except -1:
 
 cdef int machine_drain(Machine self) except -1:
     """Cancel what is in flight and take in what comes of it: an fd that arrives now is closed."""
-    cdef int64_t end = rm_now_ns() + DRAIN_NS
-    while behind_busy(self) and rm_now_ns() < end:
+    cdef int64_t end = rm_clock(&self.ring) + DRAIN_NS
+    while behind_busy(self) and rm_clock(&self.ring) < end:
         machine_take_in(self)  # writes that nobody waits for are not to be lost
-    end = rm_now_ns() + DRAIN_NS
+    end = rm_clock(&self.ring) + DRAIN_NS
     op_cancel_all(self)
-    while self.ops_live and rm_now_ns() < end:
+    while self.ops_live and rm_clock(&self.ring) < end:
         machine_take_in(self)
         if self.timers.next_ns() >= 0:
-            self.timers.expire(rm_now_ns())  # cancels that missed are asked again
+            self.timers.expire(rm_clock(&self.ring))  # cancels that missed are asked again
     return 0
 
 

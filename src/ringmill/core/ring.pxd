@@ -92,6 +92,7 @@ cdef extern from "ring.h" nogil:
         uint64_t masked_ops
         uint32_t masked
         uint32_t masked_setup
+        void *lies  # struct rm_lies: see lies.pxd
 
     struct rm_kernel:
         const char *name
@@ -118,8 +119,10 @@ cdef extern from "ring.h" nogil:
 
     const rm_kernel rm_linux
     const rm_kernel rm_soft
+    const rm_kernel rm_sim
 
     int64_t rm_now_ns()
+    int64_t rm_clock(const rm_ring *ring)
     bint rm_has_op(const rm_ring *ring, unsigned opcode)
     unsigned rm_sq_room(const rm_ring *ring)
     unsigned rm_sq_pending(const rm_ring *ring)

@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t
 
 from ringmill.core.driver cimport Driver, Handler
 from ringmill.core.op cimport Op
+from ringmill.core.ring cimport rm_ring
 
 cdef struct rm_entry:
     int64_t deadline_ns
@@ -16,6 +17,9 @@ cdef class Timers:
     cdef rm_entry *heap
     cdef readonly Py_ssize_t count
     cdef Py_ssize_t room
+    cdef const rm_ring *ring       # whose clock it goes by
+    cdef int64_t now(self) noexcept
+    cdef int64_t deadline_in(self, object seconds) except -1
     cdef int add(self, Timer timer, int64_t deadline_ns) except -1
     cdef void remove(self, Timer timer) noexcept
     cdef int64_t next_ns(self) noexcept
@@ -27,5 +31,6 @@ cdef class Sleep(Timer):
     cdef Timers timers
     cdef Op op
 
-cdef int64_t deadline_in(object seconds) except -1
+cdef Timers timers_new(rm_ring *ring)
+cdef double span_of(object seconds) except? -1
 cdef Op sleep_op(Driver driver, Timers timers, int64_t deadline_ns)

@@ -1,6 +1,6 @@
 """Timers: a heap of deadlines in the machine. A timer takes no SQE; the next one bounds the wait.
 
-Knows the monotonic clock and who is to be told; does not know when the machine looks.
+Knows the ring's clock and who is to be told; does not know when the machine looks.
 """
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t
@@ -8,7 +8,7 @@ from libc.stdlib cimport free, realloc
 
 from ringmill.core.driver cimport Driver, Handler
 from ringmill.core.op cimport Op, op_complete_value, op_local
-from ringmill.core.ring cimport rm_now_ns
+from ringmill.core.ring cimport rm_clock
 
 cdef enum:
     HEAP_FIRST = 64  # entries to begin with; doubled
@@ -18,17 +18,12 @@ cdef enum:
 cdef int64_t FAR_NS = 1 << 62
 
 
-cdef int64_t deadline_in(object seconds) except -1:
-    """The point in time that lies `seconds` ahead; one in the past when it is negative."""
+cdef double span_of(object seconds) except? -1:
+    """A span of time, which may be negative; refuses what is none."""
     cdef double s = seconds
     if s != s:
         raise ValueError("a span of time is a number of seconds, not NaN")
-    if s <= 0:
-        return 0
-    cdef int64_t now = rm_now_ns()
-    if s * 1e9 >= <double>(FAR_NS - now):
-        return FAR_NS
-    return now + <int64_t>(s * 1e9)
+    return s
 
 
 cdef class Timer(Handler):
@@ -41,8 +36,28 @@ cdef class Timer(Handler):
         pass
 
 
+cdef Timers timers_new(rm_ring *ring):
+    cdef Timers timers = Timers.__new__(Timers)
+    timers.ring = ring
+    return timers
+
+
 cdef class Timers:
     """A four-ary heap; cancel is O(log n), from the middle."""
+
+    cdef int64_t now(self) noexcept:
+        """By the clock of the kernel that waits for these timers."""
+        return rm_clock(self.ring)
+
+    cdef int64_t deadline_in(self, object seconds) except -1:
+        """The point in time that lies `seconds` ahead; one in the past when it is negative."""
+        cdef double s = span_of(seconds)
+        if s <= 0:
+            return 0
+        cdef int64_t now = rm_clock(self.ring)
+        if s * 1e9 >= <double>(FAR_NS - now):
+            return FAR_NS
+        return now + <int64_t>(s * 1e9)
 
     def __dealloc__(self):
         while self.count:

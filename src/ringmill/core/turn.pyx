@@ -168,7 +168,7 @@ cdef int machine_looked(Turner self) except -1:
     cdef int64_t now = 0
     cdef int64_t due = self.timers.next_ns()
     if due >= 0 or self.pace.adaptive is not None:
-        now = rm_now_ns()
+        now = rm_clock(&self.ring)
     if due >= 0 and due <= now:
         self.looking = True
         try:
@@ -183,7 +183,7 @@ cdef int machine_looked(Turner self) except -1:
 
 cdef int64_t machine_timeout(Turner self) noexcept:
     cdef int64_t due = self.timers.next_ns()
-    return RM_FOREVER if due < 0 else max(0, due - rm_now_ns())
+    return RM_FOREVER if due < 0 else max(0, due - rm_clock(&self.ring))
 
 
 cdef int64_t trim_in_time(Turner self, int64_t timeout_ns) except? -2:

@@ -372,7 +372,7 @@ cdef Fiber fiber_new(Machine machine, object function, tuple arguments, dict key
     fiber.keywords = keywords
     fiber.context = PyContext_CopyCurrent()
     fiber.name = getattr(function, "__qualname__", "fiber")
-    machine.strands.add(fiber)
+    machine.strands[fiber] = None
     ready_push(machine, fiber)
     return fiber
 

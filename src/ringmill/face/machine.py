@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict, Unpack
 
 from ringmill.core.balance import Balance
 from ringmill.core.driver import _set_factory
+from ringmill.core.lies import Lies
 from ringmill.core.machine import Machine as CoreMachine
 from ringmill.face.run import (
     check_outermost,
@@ -45,7 +46,7 @@ class Options(MachineOptions, total=False):
 class Machine(CoreMachine):
     __doc__ = CoreMachine.__doc__
 
-    def __init__(self, kernel: str | None = None, **options: Unpack[MachineOptions]) -> None:
+    def __init__(self, kernel: str | Lies | None = None, **options: Unpack[MachineOptions]) -> None:
         super().__init__(kernel, **options)
         equip(self)
 

@@ -30,7 +30,7 @@ cdef class Child(Waiter):
         cdef scope owner = self.owner
         cdef object error = (<Op>op).error
         (<Op>op).program = P_TAKEN
-        owner.children.discard(self)
+        owner.children.pop(self, None)
         if error is not None and not isinstance(error, Cancelled):
             owner.errors.append(error)
             scope_cancel(owner)
@@ -49,7 +49,7 @@ cdef class scope:
     """
     cdef Machine machine
     cdef Strand host           # who runs the block
-    cdef set children
+    cdef dict children         # in their order; values: None
     cdef list errors
     cdef object idle           # the op that waits for the last child
     cdef int before
@@ -74,7 +74,7 @@ cdef class scope:
         self.machine = machine_here()
         self.host = strand_here(self.machine)
         self.before = self.host.cancels - self.host.unraised
-        self.children = set()
+        self.children = {}
         self.errors = []
         if self.memory is not None:
             around = budget_here(self.machine)
@@ -103,7 +103,7 @@ cdef class scope:
         child = Child.__new__(Child)
         child.owner = self
         child.strand = strand
-        self.children.add(child)
+        self.children[child] = None
         op_attach(strand.join_op(), child)
         if self.asked:
             strand.request_cancel()

@@ -8,7 +8,7 @@ from ringmill.core.machine cimport Machine, machine_here
 from ringmill.core.driver cimport Waiter, check_thread, here
 from ringmill.core.op cimport Op
 from ringmill.core.strand cimport Strand
-from ringmill.core.timers cimport deadline_in, sleep_op as core_sleep_op
+from ringmill.core.timers cimport sleep_op as core_sleep_op
 from ringmill.face.fiber cimport (
     Fiber, check_may_wait, drive as fiber_drive, fiber_new, fiber_yield, raise_would_block,
     strand_here, wait as fiber_wait,
@@ -97,7 +97,7 @@ cdef Op start_sleep(object seconds):
     cdef Strand me = strand_here(machine)
     if me.must_raise:
         me.raise_pending()
-    return core_sleep_op(machine, machine.timers, deadline_in(seconds))
+    return core_sleep_op(machine, machine.timers, machine.timers.deadline_in(seconds))
 
 
 def sleep(seconds):

@@ -31,7 +31,7 @@ cdef Task task_new(Machine machine, object coroutine):
     task.coroutine = coroutine
     task.context = PyContext_CopyCurrent()
     task.name = getattr(coroutine, "__qualname__", "task")
-    machine.strands.add(task)
+    machine.strands[task] = None
     ready_push(machine, task)
     return task
 

@@ -12,7 +12,7 @@ from libc.stdint cimport uint64_t
 from ringmill.core.machine cimport Machine, machine_here
 from ringmill.core.driver cimport check_thread
 from ringmill.core.strand cimport Strand
-from ringmill.core.timers cimport Timer, deadline_in
+from ringmill.core.timers cimport Timer, span_of
 from ringmill.face.fiber cimport strand_here
 
 from ringmill.errors import Cancelled
@@ -36,7 +36,7 @@ cdef class timeout(Timer):
 
     def __init__(self, seconds):
         if seconds is not None:
-            deadline_in(seconds)  # refuses what is no span
+            span_of(seconds)  # refuses what is no span
         self.seconds = seconds
 
     def __enter__(self):
@@ -68,7 +68,7 @@ cdef class timeout(Timer):
     def reschedule(self, seconds):
         """Give the block `seconds` from now (None: no limit). RuntimeError when time is up."""
         if seconds is not None:
-            deadline_in(seconds)  # refuses what is no span, before anything is changed
+            span_of(seconds)  # refuses what is no span, before anything is changed
         if self.machine is not None:
             check_thread(self.machine)
         if self.fired or self.over:
@@ -85,5 +85,5 @@ cdef class timeout(Timer):
 
 cdef int timeout_arm(timeout self) except -1:
     if self.seconds is not None:
-        self.machine.timers.add(self, deadline_in(self.seconds))
+        self.machine.timers.add(self, self.machine.timers.deadline_in(self.seconds))
     return 0

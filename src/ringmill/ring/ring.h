@@ -1,9 +1,9 @@
 /* The ring: SQEs in, CQEs out. What a machine holds of a kernel, and the only seam to one.
  *
  * Knows: the two queues in memory and the five calls of `struct rm_kernel` behind which a kernel
- * stands (linux: the real io_uring; soft: epoll and worker threads). Must not know: Python, ops,
- * who is waiting. Push and reap are inline; only `enter` goes through the seam, once per
- * turn, or a few times when much completes.
+ * stands (linux: the real io_uring; soft: epoll and worker threads; sim: soft, but it lies). Must
+ * not know: Python, ops, who is waiting. Push and reap are inline; only `enter` goes through the
+ * seam, once per turn, or a few times when much completes.
  *
  * All state hangs from `struct rm_ring`. There are no C globals here: this header is compiled into
  * several extension modules and a global would silently exist once in each.
@@ -64,9 +64,11 @@ struct rm_config {
     uint64_t masked_ops;   /* bit per opcode: pretend that the kernel lacks it */
     uint32_t masked;       /* enum rm_behaviour: the same for behaviours */
     uint32_t masked_setup; /* IORING_SETUP_*: flags the ladder must not try */
+    struct rm_lies *lies;  /* sim: what to lie about; lives as long as the ring */
 };
 
 struct rm_ring;
+struct rm_lies;
 
 /* The seam. Every call returns 0 or more, or -errno; none touches Python or needs the GIL. */
 struct rm_kernel {
@@ -106,13 +108,14 @@ struct rm_ring {
     unsigned enter_flags;  /* linux: IORING_ENTER_REGISTERED_RING when it is an index */
     unsigned setup_flags, features;
     unsigned expected;     /* CQEs of one chain, which the next wait may await together */
+    const int64_t *clock_ns; /* of a kernel that has a clock of its own, or NULL: rm_clock() */
     uint64_t opcodes;      /* bit per opcode that this kernel executes */
     uint32_t behaviours;   /* enum rm_behaviour */
     char why[RM_WHY_SIZE]; /* why this kernel, or why not */
     uint64_t enters, submitted, reaped; /* exact counts, for stats() */
 };
 
-extern const struct rm_kernel rm_linux, rm_soft;
+extern const struct rm_kernel rm_linux, rm_soft, rm_sim;
 
 static inline unsigned rm_load(const unsigned *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 static inline void rm_store(unsigned *p, unsigned v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
@@ -129,6 +132,11 @@ static inline uint64_t rm_option(uint32_t level, uint32_t name) {
     uint64_t addr;
     memcpy(&addr, both, sizeof addr);
     return addr;
+}
+
+/* What time it is for everybody who waits for this ring. */
+static inline int64_t rm_clock(const struct rm_ring *ring) {
+    return ring->clock_ns ? *ring->clock_ns : rm_now_ns();
 }
 
 static inline bool rm_has_op(const struct rm_ring *ring, unsigned opcode) {

@@ -6,7 +6,7 @@
  * RM_TASKRUN_FLAG is not claimed, though workers do set IORING_SQ_TASKRUN: what is ready in the
  * epoll set shows in no flag, so a look at the flags would not tell when to enter.
  */
-#include "soft.h"
+#include "sim.h"
 
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -67,6 +67,7 @@ static void soft_free_all(struct soft *s, struct rm_ring *ring) {
     soft_buffers_free(s);
     soft_fixed_free(s);
     soft_memory_free(s);
+    free(s->sim);
     free(ring->sqes);
     free(ring->cqes);
     free(s);
@@ -105,13 +106,19 @@ static int soft_setup(struct rm_ring *ring, const struct rm_config *config) {
 
 /* ── enter ── */
 
+/* The next deadline, ours or the caller's. */
+static int64_t next_ns(const struct soft *s, int64_t until_ns) {
+    int64_t next = soft_timer_next_ns(s);
+    return next == RM_FOREVER || (until_ns != RM_FOREVER && until_ns < next) ? until_ns : next;
+}
+
 /* How long epoll may sleep: not when somebody has work left, not past a deadline. */
 static int64_t patience_ns(const struct soft *s, int64_t until_ns) {
     if (!soft_list_empty(&s->again) || !soft_list_empty(&s->starts)) return 0;
-    int64_t next = soft_timer_next_ns(s);
-    if (next == RM_FOREVER || (until_ns != RM_FOREVER && until_ns < next)) next = until_ns;
+    int64_t next = next_ns(s, until_ns);
+    if (s->sim) return sim_patience(s, next);
     if (next == RM_FOREVER) return s->nudging ? SOFT_NUDGE_NS : RM_FOREVER;
-    int64_t left = next - rm_now_ns();
+    int64_t left = next - rm_clock(s->ring);
     if (left < 0) left = 0;
     return s->nudging && left > SOFT_NUDGE_NS ? SOFT_NUDGE_NS : left;
 }
@@ -121,12 +128,16 @@ static int pass(struct soft *s, int64_t patience) {
     int err = soft_poll_events(s, patience);
     soft_work_collect(s);
     soft_work_nudge(s);
+    if (s->sim) sim_poll(s);
     soft_timers_run(s);
     soft_again(s);
     soft_start_all(s);
     soft_counted_run(s);
     soft_start_all(s); /* what stood behind a counted timeout */
-    soft_flush(s);
+    if (s->sim && s->sim->overflowing)
+        s->sim->overflowing = false;
+    else
+        soft_flush(s);
     return err;
 }
 
@@ -134,18 +145,20 @@ static int pass(struct soft *s, int64_t patience) {
 static int turn(struct soft *s, unsigned wait, int64_t timeout_ns) {
     int64_t until_ns = RM_FOREVER;
     if (wait > s->ring->cq_entries) wait = s->ring->cq_entries;
-    if (wait > 0 && timeout_ns > 0) until_ns = rm_now_ns() + timeout_ns;
+    if (wait > 0 && timeout_ns > 0) until_ns = rm_clock(s->ring) + timeout_ns;
     for (;;) {
         bool satisfied = wait == 0 || timeout_ns == 0 || soft_ready_count(s) >= wait;
         int err = pass(s, satisfied ? 0 : patience_ns(s, until_ns));
         if (satisfied || soft_ready_count(s) >= wait) return 0;
         if (err < 0) return err;
-        if (until_ns != RM_FOREVER && rm_now_ns() >= until_ns) return -ETIME;
+        if (s->sim) sim_jump(s, next_ns(s, until_ns));
+        if (until_ns != RM_FOREVER && rm_clock(s->ring) >= until_ns) return -ETIME;
     }
 }
 
 /* Whoever polls ring->fd, instead of sleeping here, must hear of timers and of work left over. */
 static void show_outside(struct soft *s) {
+    if (s->sim) return; /* whose clock nobody outside knows */
     if (!soft_list_empty(&s->again)) {
         uint64_t one = 1;
         ssize_t written = write(s->kick_fd, &one, sizeof one);

@@ -56,6 +56,8 @@ enum soft_state {
     SOFT_TIMED,   /* a TIMEOUT in the heap */
     SOFT_LINKED,  /* a LINK_TIMEOUT in the heap, beside its target */
     SOFT_OVER,    /* done; only its CQE waits for room */
+    SOFT_DELAYED, /* sim: in the heap, to be started later */
+    SOFT_HELD,    /* sim: done, in the heap, to be told later */
 };
 
 /* Where a SOFT_WORKING request is; only under the lock of soft_work. */
@@ -65,7 +67,7 @@ enum soft_bits {
     SOFT_MULTI = 1 << 0,      /* posts until it ends */
     SOFT_DONTWAIT = 1 << 1,   /* the program asked for -EAGAIN */
     SOFT_CONNECTING = 1 << 2, /* connect() said EINPROGRESS: ask the socket for the outcome */
-    SOFT_AGAIN = 1 << 3,      /* in soft->again: it had its share of this pass */
+    SOFT_AGAIN = 1 << 3,      /* in soft->again: it had its share of this pass (or sim->polled) */
     SOFT_TOOK = 1 << 4,       /* a worker fills a provided buffer, already taken */
     SOFT_COUNTED = 1 << 5,    /* a TIMEOUT in soft->counted */
     SOFT_IN_TABLE = 1 << 6,   /* can be found by user_data */
@@ -92,7 +94,7 @@ struct soft_req {
     struct soft_req *timeout; /* LINK_TIMEOUT that is armed for this one */
     struct soft_req *target; /* of a LINK_TIMEOUT */
     void *more; /* advanced copy of an iovec or msghdr, or NULL */
-    int64_t deadline_ns; /* CLOCK_MONOTONIC */
+    int64_t deadline_ns; /* by rm_clock() */
     int64_t interval_ns; /* as the program gave it */
     uint32_t heap_index;
     uint32_t sequence; /* a counted TIMEOUT ends when as many CQEs were posted */
@@ -103,6 +105,7 @@ struct soft_req {
     uint32_t cflags;
     uint8_t state, bits, place, crew;
     uint8_t cancelled; /* asked for while it runs; workers read it, so atomically */
+    uint8_t lied; /* enum sim_bits */
 };
 
 struct soft_group {
@@ -167,6 +170,7 @@ struct soft {
     int *fixed;
     unsigned fixed_size;
     struct soft_work work;
+    struct sim *sim; /* NULL: it does what it says */
 };
 
 /* ── lists ── */
@@ -208,7 +212,8 @@ int soft_file_of(struct soft *s, int fd, struct soft_file **found); /* makes its
 struct soft_file *soft_file_find(struct soft *s, int fd);
 
 /* soft_cq.c */
-bool soft_post(struct soft *s, uint64_t user_data, int res, uint32_t cflags); /* false: no room */
+bool soft_post(struct soft *s, const struct io_uring_sqe *sqe, int res,
+               uint32_t cflags); /* not the last; false: no room */
 void soft_deliver(struct soft *s, struct soft_req *r); /* the last CQE; frees r, now or later */
 void soft_flush(struct soft *s); /* backlog into the ring */
 static inline unsigned soft_ready_count(const struct soft *s) {
@@ -255,6 +260,7 @@ int soft_work_add(struct soft *s, struct soft_req *r, enum soft_crew_id crew);
 void soft_work_collect(struct soft *s); /* finish what came back, join threads that ended */
 int soft_work_cancel(struct soft *s, struct soft_req *r); /* 0: taken out; -EALREADY: it runs */
 void soft_work_nudge(struct soft *s);
+void soft_undo(const struct soft_req *r); /* close an fd that nobody will ever hear of */
 void soft_work_close(struct soft *s); /* no thread is left, nothing is queued or running */
 
 /* soft_timer.c */
@@ -262,6 +268,7 @@ int soft_timer_prep(struct soft_req *r); /* copy the timespec: it need not live 
 void soft_timeout(struct soft *s, struct soft_req *r);
 void soft_timeout_remove(struct soft *s, struct soft_req *r);
 int soft_link_timeout_arm(struct soft *s, struct soft_req *r, struct soft_req *target);
+int soft_timer_add(struct soft *s, struct soft_req *r); /* by its deadline_ns */
 void soft_timer_del(struct soft *s, struct soft_req *r);
 int64_t soft_timer_next_ns(const struct soft *s); /* RM_FOREVER: none */
 void soft_timers_run(struct soft *s);

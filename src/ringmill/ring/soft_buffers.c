@@ -4,7 +4,7 @@
  * that would have to wait costs none. The tail is read anew each time: the program may add
  * buffers while we wait.
  */
-#include "soft.h"
+#include "sim.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -56,7 +56,7 @@ int soft_buffer_peek(struct soft *s, struct io_uring_sqe *sqe, uint32_t *cflags)
     struct soft_group *group = group_of(s, sqe->buf_group);
     if (!group) return -ENOBUFS;
     uint16_t tail = __atomic_load_n(&group->ring->tail, __ATOMIC_ACQUIRE);
-    if (tail == group->head) return -ENOBUFS;
+    if (tail == group->head || (s->sim && sim_starves(s, sqe))) return -ENOBUFS;
     /* Not ring->bufs: compilers differ about the size of what stands before a flexible array. */
     struct io_uring_buf *bufs = (struct io_uring_buf *)group->ring;
     struct io_uring_buf *buf = &bufs[group->head & group->mask];

@@ -3,7 +3,7 @@
  * Knows: where each state can be taken out. A request that stands behind another in a chain is
  * not found, as in Linux: it ends with the one before it.
  */
-#include "soft.h"
+#include "sim.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -82,7 +82,7 @@ void soft_cancel_op(struct soft *s, struct soft_req *r) {
         res = -EINVAL;
     else if ((flags & IORING_ASYNC_CANCEL_FD) && fcntl(r->sqe.fd, F_GETFD) < 0)
         res = -EBADF;
-    else
+    else if (!s->sim || (res = sim_misses(s, &r->sqe)) == 0)
         res = cancel(s, &r->sqe, all);
     soft_finish(s, r, res, 0);
     soft_execute(s);

@@ -6,7 +6,7 @@
  * the next one but queues it: a chain of ten thousand NOPs must not be ten thousand frames deep,
  * and whoever walks a list of waiters must not find new ones in it.
  */
-#include "soft.h"
+#include "sim.h"
 
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -51,7 +51,7 @@ static void start_row(struct soft *s, struct soft_req *r) {
     int res;
     switch (row->how) {
     case RM_AT_ONCE:
-        do res = row->run(&r->sqe, true);
+        do res = s->sim ? sim_at_once(s, &r->sqe) : row->run(&r->sqe, true);
         while (res == -EINTR);
         soft_finish(s, r, res, 0);
         return;
@@ -72,6 +72,7 @@ static void start_row(struct soft *s, struct soft_req *r) {
 
 void soft_start(struct soft *s, struct soft_req *r) {
     struct soft_req *after = r->chain;
+    if (s->sim && sim_starts(s, r)) return;
     /* Armed before the call is tried: one that succeeds at once ends its timeout as any other. */
     if (after && after->sqe.opcode == IORING_OP_LINK_TIMEOUT) {
         r->chain = after->chain;

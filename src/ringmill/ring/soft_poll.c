@@ -3,7 +3,7 @@
  * Knows: poll masks. A multishot poll tells each edge once, as Linux does: its first is
  * what poll(2) says at the beginning, unless the registration is new and brings it anyway.
  */
-#include "soft.h"
+#include "sim.h"
 
 #include <poll.h>
 #include <sys/epoll.h>
@@ -38,7 +38,8 @@ void soft_poll_add(struct soft *s, struct soft_req *r) {
 
 void soft_poll_event(struct soft *s, struct soft_req *r, uint32_t events) {
     int res = (int)(events & r->want);
-    if ((r->bits & SOFT_MULTI) && soft_post(s, r->sqe.user_data, res, IORING_CQE_F_MORE)) return;
+    bool more = (r->bits & SOFT_MULTI) && !(s->sim && sim_ends(s, r));
+    if (more && soft_post(s, &r->sqe, res, IORING_CQE_F_MORE)) return;
     soft_finish(s, r, res, 0);
 }
 

@@ -6,6 +6,8 @@
  */
 #include "soft_progress.h"
 
+#include "sim.h"
+
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -90,7 +92,7 @@ static bool is_stream(int fd) {
 }
 
 bool soft_goes_on(const struct soft_req *r, int res) {
-    if (res <= 0 || r->done + (uint32_t)res >= r->asked) return false;
+    if (res <= 0 || r->done + (uint32_t)res >= r->asked || (r->lied & SIM_SHORT)) return false;
     if (r->sqe.flags & IOSQE_BUFFER_SELECT)
         return false; /* the next part would need the next buffer, and another CQE */
     switch (r->sqe.opcode) {

@@ -149,7 +149,7 @@ int soft_submit(struct soft *s, unsigned count) {
         struct soft_req *r = soft_new(s);
         if (!r) {
             /* Without memory for a request there is none for its place in a backlog either. */
-            if (!soft_post(s, sqe->user_data, -ENOMEM, 0)) break;
+            if (!soft_post(s, sqe, -ENOMEM, 0)) break;
             taken++;
             chain.bad = true;
             if (!(sqe->flags & LINKS)) chain_close(s, &chain);

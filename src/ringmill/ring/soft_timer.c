@@ -3,7 +3,7 @@
  * Knows: deadlines, all on CLOCK_MONOTONIC. A deadline on another clock is translated when it is
  * set: if that clock is stepped afterwards the timeout does not follow (Linux's does).
  */
-#include "soft.h"
+#include "sim.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -40,7 +40,7 @@ static void heap_down(struct soft *s, struct soft_req *r, unsigned i) {
     heap_put(s, r, i);
 }
 
-static int timer_add(struct soft *s, struct soft_req *r) {
+int soft_timer_add(struct soft *s, struct soft_req *r) {
     if (s->heap_count == s->heap_size) {
         unsigned size = s->heap_size ? s->heap_size * 2 : 64;
         struct soft_req **heap = realloc(s->heap, size * sizeof *heap);
@@ -78,8 +78,8 @@ static int timespec_read(uint64_t addr, int64_t *ns) {
     return 0;
 }
 
-static int64_t deadline_of(int64_t span_ns, uint32_t flags) {
-    int64_t now = rm_now_ns();
+static int64_t deadline_of(const struct soft *s, int64_t span_ns, uint32_t flags) {
+    int64_t now = rm_clock(s->ring);
     if (!(flags & IORING_TIMEOUT_ABS)) return now + span_ns;
     clockid_t clock = flags & IORING_TIMEOUT_REALTIME   ? CLOCK_REALTIME
                       : flags & IORING_TIMEOUT_BOOTTIME ? CLOCK_BOOTTIME
@@ -121,8 +121,8 @@ static void count_add(struct soft *s, struct soft_req *r) {
 }
 
 void soft_timeout(struct soft *s, struct soft_req *r) {
-    r->deadline_ns = deadline_of(r->interval_ns, r->sqe.timeout_flags);
-    int err = timer_add(s, r);
+    r->deadline_ns = deadline_of(s, r->interval_ns, r->sqe.timeout_flags);
+    int err = soft_timer_add(s, r);
     if (err < 0) {
         soft_finish(s, r, err, 0);
         return;
@@ -143,7 +143,7 @@ void soft_counted_run(struct soft *s) {
  * often it fires, 0 for ever. */
 static bool timeout_repeats(struct soft *s, struct soft_req *r) {
     if (!(r->bits & SOFT_MULTI) || r->sqe.off == 1) return false;
-    if (!soft_post(s, r->sqe.user_data, -ETIME, IORING_CQE_F_MORE)) return false;
+    if (!soft_post(s, &r->sqe, -ETIME, IORING_CQE_F_MORE)) return false;
     if (r->sqe.off > 1) r->sqe.off--;
     r->deadline_ns += r->interval_ns > 0 ? r->interval_ns : 1;
     heap_down(s, r, r->heap_index);
@@ -179,8 +179,8 @@ static int timeout_update(struct soft *s, const struct io_uring_sqe *sqe) {
     }
     soft_timer_del(s, target);
     target->interval_ns = span_ns;
-    target->deadline_ns = deadline_of(span_ns, flags);
-    return timer_add(s, target); /* cannot fail: its place has just become free */
+    target->deadline_ns = deadline_of(s, span_ns, flags);
+    return soft_timer_add(s, target); /* cannot fail: its place has just become free */
 }
 
 void soft_timeout_remove(struct soft *s, struct soft_req *r) {
@@ -204,11 +204,11 @@ void soft_timeout_remove(struct soft *s, struct soft_req *r) {
 /* ── LINK_TIMEOUT ── */
 
 int soft_link_timeout_arm(struct soft *s, struct soft_req *r, struct soft_req *target) {
-    r->deadline_ns = deadline_of(r->interval_ns, r->sqe.timeout_flags);
+    r->deadline_ns = deadline_of(s, r->interval_ns, r->sqe.timeout_flags);
     r->state = SOFT_LINKED;
     r->target = target;
     target->timeout = r;
-    return timer_add(s, r);
+    return soft_timer_add(s, r);
 }
 
 static void link_timeout_fires(struct soft *s, struct soft_req *r) {
@@ -227,13 +227,15 @@ static void link_timeout_fires(struct soft *s, struct soft_req *r) {
 /* Everything whose time has come; what is set in the meantime waits for the next pass, so that a
  * timeout of zero cannot keep us here. */
 void soft_timers_run(struct soft *s) {
-    int64_t now = s->heap_count ? rm_now_ns() : 0;
+    int64_t now = s->heap_count ? rm_clock(s->ring) : 0;
     while (s->heap_count && s->heap[0]->deadline_ns <= now) {
         struct soft_req *r = s->heap[0];
         if (r->state == SOFT_TIMED && timeout_repeats(s, r)) continue;
         soft_timer_del(s, r);
         if (r->state == SOFT_LINKED)
             link_timeout_fires(s, r);
+        else if (r->state != SOFT_TIMED)
+            sim_due(s, r);
         else
             soft_finish(s, r, -ETIME, 0);
     }

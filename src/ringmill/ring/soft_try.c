@@ -3,6 +3,8 @@
  * Knows: the answers of a call. Must not know: epoll, threads (it says "wait" or "hand over").
  */
 #include "soft_progress.h"
+
+#include "sim.h"
 #include "soft_calls.h"
 
 /* A connect that was begun. The second connect() is for the kernel: until somebody calls it again
@@ -14,7 +16,7 @@ static int connect_end(const struct io_uring_sqe *sqe) {
     return res == -EISCONN || res == -EBADFD ? rm_do_connect_outcome(sqe->fd) : res;
 }
 
-static int run(struct soft_req *r, const struct io_uring_sqe *sqe) {
+static int call(const struct soft_req *r, const struct io_uring_sqe *sqe) {
     int res;
     do {
         if (sqe->opcode == IORING_OP_READ_MULTISHOT)
@@ -24,6 +26,11 @@ static int run(struct soft_req *r, const struct io_uring_sqe *sqe) {
         else
             res = rm_soft_rows[sqe->opcode].run(sqe, true);
     } while (res == -EINTR);
+    return res;
+}
+
+static int run(struct soft *s, struct soft_req *r, const struct io_uring_sqe *sqe) {
+    int res = s->sim ? sim_run(s, r, sqe, call) : call(r, sqe);
     if (res == -EINPROGRESS && sqe->opcode == IORING_OP_CONNECT) {
         r->bits |= SOFT_CONNECTING;
         res = -EAGAIN;
@@ -38,13 +45,13 @@ static bool takes_buffer(uint8_t opcode, int res) {
 
 static int shoot_once(struct soft *s, struct soft_req *r, uint32_t *cflags) {
     *cflags = 0;
-    if (!(r->sqe.flags & IOSQE_BUFFER_SELECT)) return run(r, &r->sqe);
+    if (!(r->sqe.flags & IOSQE_BUFFER_SELECT)) return run(s, r, &r->sqe);
     struct io_uring_sqe sqe = r->sqe;
     uint32_t selected = 0;
     int err = soft_buffer_peek(s, &sqe, &selected);
     if (err < 0) return err;
     r->asked = sqe.len;
-    int res = run(r, &sqe);
+    int res = run(s, r, &sqe);
     if (takes_buffer(sqe.opcode, res)) {
         soft_buffer_commit(s, sqe.buf_group);
         *cflags = selected;
@@ -74,8 +81,8 @@ static bool shoot_multi(struct soft *s, struct soft_req *r) {
         int res = shoot_once(s, r, &cflags);
         if (res == -EAGAIN && !(r->bits & SOFT_DONTWAIT)) return false;
         /* No room for a CQE: it becomes the last one, which may wait in the backlog. */
-        if (multi_ends(r, res)
-            || !soft_post(s, r->sqe.user_data, res, cflags | IORING_CQE_F_MORE)) {
+        if (multi_ends(r, res) || (s->sim && sim_ends(s, r))
+            || !soft_post(s, &r->sqe, res, cflags | IORING_CQE_F_MORE)) {
             soft_finish(s, r, res, cflags);
             return true;
         }
@@ -161,6 +168,10 @@ void soft_hand_over(struct soft *s, struct soft_req *r, enum soft_crew_id crew) 
         soft_buffer_commit(s, r->sqe.buf_group);
         r->asked = r->sqe.len;
         r->bits |= SOFT_TOOK;
+    }
+    if (s->sim) {
+        sim_hand_over(s, r, crew);
+        return;
     }
     int err = soft_work_add(s, r, crew);
     if (err < 0) soft_finish(s, r, err, r->bits & SOFT_TOOK ? r->cflags : 0);

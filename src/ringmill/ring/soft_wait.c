@@ -19,7 +19,7 @@
  *     every event twice.) If ADD succeeds the number names a new file, and those who waited for
  *     the old one are told -EBADF. io_uring holds the file itself; a number is all we have.
  */
-#include "soft.h"
+#include "sim.h"
 
 #include <sys/epoll.h>
 #include <sys/syscall.h>
@@ -171,6 +171,7 @@ static int wait_events(struct soft *s, struct epoll_event *events, int64_t timeo
 int soft_poll_events(struct soft *s, int64_t timeout_ns) {
     struct epoll_event events[SOFT_EVENTS_MAX];
     int n = wait_events(s, events, timeout_ns);
+    if (s->sim && n > 0) sim_shuffle(s, events, n);
     for (int i = 0; i < n; i++) event(s, events[i].data.u64, events[i].events);
     return n < 0 ? n : 0;
 }

@@ -254,8 +254,7 @@ void soft_work_nudge(struct soft *s) {
 
 /* ── the end ── */
 
-/* An fd that nobody will ever hear of. */
-static void undo(const struct soft_req *r) {
+void soft_undo(const struct soft_req *r) {
     switch (r->sqe.opcode) {
     case IORING_OP_ACCEPT:
     case IORING_OP_OPENAT:
@@ -306,7 +305,7 @@ void soft_work_close(struct soft *s) {
     pthread_mutex_unlock(&work->lock);
     workers_join(&work->ended);
     SOFT_EACH(item, next, &work->done)
-    undo(SOFT_OF(struct soft_req, line, item));
+    soft_undo(SOFT_OF(struct soft_req, line, item));
     for (int i = 0; i < SOFT_CREWS; i++) pthread_cond_destroy(&work->crews[i].wanted);
     pthread_cond_destroy(&work->idle);
     pthread_mutex_destroy(&work->lock);
