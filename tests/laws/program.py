@@ -28,10 +28,12 @@ SIZES = (1, 2, 17, 100, 1000, 5000, 40_000)
 
 # One in a hundred, where the op has then done nothing; the program goes on.
 FAULTS = {
-    "recv": {errno.ECONNRESET: 0.01, errno.ENOMEM: 0.01}, "send": {errno.ENOBUFS: 0.01},
+    "recv": {errno.ECONNRESET: 0.01, errno.ENOMEM: 0.01}, "send": {errno.ENETDOWN: 0.01},
     "read": {errno.EIO: 0.01}, "write": {errno.EIO: 0.01}, "open": {errno.ENFILE: 0.02},
     "accept": {errno.ECONNABORTED: 0.02}, "connect": {errno.ETIMEDOUT: 0.02},
 }
+
+INJECTED = frozenset(error for rates in FAULTS.values() for error in rates)
 
 
 class Door:
@@ -94,6 +96,7 @@ class Program:
 
     def __init__(self, machine: Any, folder: Path, base: int = 0) -> None:
         self.machine, self.folder = machine, folder
+        Doing.injected = INJECTED if machine.kernel.name == "sim" else frozenset()
         self.before = leaks.open_fds()
         self.wires: list[Wire] = []
         self.openings: list[Doing] = []

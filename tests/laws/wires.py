@@ -40,6 +40,8 @@ def until(done: Callable[[], Any], what: str) -> None:
 class Doing:
     """One op that somebody waits for, in one of four ways; and the one outcome of it."""
 
+    injected: frozenset[int] = frozenset()  # the errnos that this kernel was asked to bring
+
     def __init__(self, how: str, start: Callable[[], Awaitable[Any]], call: Callable[[], Any],
                  span: float) -> None:
         self.outcome: tuple[str, Any] | None = None
@@ -80,7 +82,8 @@ class Doing:
     def _failed(self, error: BaseException) -> None:
         if isinstance(error, (Cancelled, TimeoutError)):
             self._told("stopped", None)
-        elif isinstance(error, (OSError, StopAsyncIteration)):
+        elif isinstance(error, StopAsyncIteration) or (
+                isinstance(error, OSError) and error.errno in self.injected):
             self._told("error", error)
         else:
             raise error
