@@ -32,6 +32,7 @@ help:
 	@echo "make test-old  the suite with what older kernels lack masked out"
 	@echo "make asan      the suite under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make soak      a million of everything, and nothing grows"
+	@echo "make fuzz      random programs for long; KERNEL=sim|soft|linux for one kernel alone"
 	@echo "make bench     side by side with the peers; takes a while"
 	@echo "make gen       rewrite what is generated from ops/table/"
 	@echo "make format    let clang-format and ruff mend what they can"
@@ -86,6 +87,9 @@ asan: $(VENV)/.made
 soak: build
 	$(PY) -m pytest -q -m soak $(ARGS)
 
+fuzz: build
+	$(PY) -m pytest -q -m fuzz tests/laws -k "test_fuzz and ($(or $(KERNEL),fuzz))" $(ARGS)
+
 # bench makes an environment of its own, with the peers and a release build of ringmill: the
 # asserts of this one would be measured too.
 bench: $(VENV)/.made
@@ -95,5 +99,5 @@ clean:
 	rm -rf .venv .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests bench tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help build demo test lint format gen test-all test-old asan soak bench clean
+.PHONY: help build demo test lint format gen test-all test-old asan soak fuzz bench clean
 .DEFAULT_GOAL := help
