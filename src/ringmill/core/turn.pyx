@@ -189,7 +189,7 @@ cdef int64_t machine_timeout(Turner self) noexcept:
 cdef int64_t trim_in_time(Turner self, int64_t timeout_ns) except? -2:
     """There is memory to spare: let go of it when it has been so for a while. Once: a machine that
     has nothing to spare sleeps for as long as it likes."""
-    cdef int64_t now = rm_now_ns()
+    cdef int64_t now = rm_clock(&self.ring)
     if now - self.spare_ns > 2 * IDLE_NS:
         self.spare_ns = now  # it is new, or the clock was not looked at since
     elif now - self.spare_ns >= IDLE_NS:
