@@ -52,6 +52,10 @@ from ringmill.processes.pipes import PipeReader, PipeWriter
 from ringmill.processes.process import Process, open_process
 from ringmill.processes.run import run_process as _run_process
 
+# what happens to files
+from ringmill.watching.events import Change, WatchEvent
+from ringmill.watching.watch import watch
+
 # what can go wrong
 from ringmill.errors import (
     Cancelled, ClosedError, IncompleteRead, RingmillError, WorkerError, WouldBlock,
@@ -80,14 +84,15 @@ write_file = _composite.call_face(_whole.write_file)
 copy_file = _composite.call_face(_copying.copy_file)
 
 __all__ = [
-    "Adaptive", "BinaryFile", "Cancelled", "Chain", "ClosedError", "Cluster", "Fiber", "Fixed",
+    "Adaptive", "BinaryFile", "Cancelled", "Chain", "Change", "ClosedError", "Cluster", "Fiber",
+    "Fixed",
     "IncompleteRead", "Lease", "Machine", "Memory", "Op", "PipeReader", "PipeWriter", "Process",
     "Progress", "RawFile", "Relative", "Resolve", "RingmillError", "SharedEvent", "Task",
-    "TextFile", "WorkerError", "WouldBlock", "WouldExceedBudget", "WrongThread", "aio",
-    "alloc_write", "broadcast", "commit", "copy", "copy_file", "current", "drain", "drive",
+    "TextFile", "WatchEvent", "WorkerError", "WouldBlock", "WouldExceedBudget", "WrongThread",
+    "aio", "alloc_write", "broadcast", "commit", "copy", "copy_file", "current", "drain", "drive",
     "in_thread", "lease", "machine", "makedirs", "open_file", "open_process", "park", "probe",
     "raw", "read_exactly", "read_file", "readlink", "run", "run_process", "scope", "sendfile",
     "signals", "sleep", "spawn", "start_write", "tcp_connect", "tcp_listen", "timeout", "unpark",
-    "wait", "write_file", "yield_now",
+    "wait", "watch", "write_file", "yield_now",
 ]
 __all__ += _call.__all__

@@ -30,12 +30,13 @@ from ringmill.processes.pipes import (
 from ringmill.processes.process import AsyncProcess as Process, open_process_op as open_process
 from ringmill.ops.writes import commit, drain, start_write
 from ringmill.processes.run import run_process
+from ringmill.watching.watch import async_watch as watch
 
 __all__ = [
     "BinaryFile", "PipeReader", "PipeWriter", "Process", "RawFile", "TextFile", "alloc_write",
     "broadcast", "commit", "copy", "copy_file", "drain", "in_thread", "join", "lease", "makedirs",
     "open_file", "open_process", "park", "raw", "read_exactly", "read_file", "readlink",
-    "run_process", "sendfile", "sleep", "start_write", "tcp_connect", "tcp_listen", "write_file",
-    "yield_now",
+    "run_process", "sendfile", "sleep", "start_write", "tcp_connect", "tcp_listen", "watch",
+    "write_file", "yield_now",
 ]
 __all__ += _ops.__all__

@@ -101,14 +101,25 @@ class Play:
             async with block as entered:
                 yield entered
 
-    async def each(self, iterable: Any) -> AsyncIterator[Any]:
-        """`for` in the fiber face, `async for` in the other."""
-        if self.name == "fiber":
-            for item in iterable:
-                yield item
-        else:
-            async for item in iterable:
-                yield item
+    def each(self, iterable: Any) -> Any:
+        """`for` in the fiber face, `async for` in the other. No generator: it may be left."""
+        return Each(iterable) if self.name == "fiber" else iterable
+
+
+class Each:
+    """A plain iterator for `async for`."""
+
+    def __init__(self, iterable: Any) -> None:
+        self.iterator = iter(iterable)
+
+    def __aiter__(self) -> Each:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return next(self.iterator)
+        except StopIteration:
+            raise StopAsyncIteration from None
 
 
 def play(face: str, program: Callable[[Play], Coroutine[Any, Any, Any]]) -> Any:

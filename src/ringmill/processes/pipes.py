@@ -14,19 +14,16 @@ import locale
 import os
 import warnings
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from ringmill.errors import Cancelled, ClosedError, IncompleteRead
+from ringmill.errors import IncompleteRead
 from ringmill.face.composite import call_face
+from ringmill.face.owned import Owned
 from ringmill.face.spawn import drive
 from ringmill.ops import aio
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
-
-    from ringmill.core.op import Op
-
-T = TypeVar("T")
 
 PIECE = 1 << 16  # what a pipe holds: more never comes at once
 
@@ -51,60 +48,17 @@ class Text(NamedTuple):
         return io.IncrementalNewlineDecoder(decoder, translate=True)
 
 
-class PipeEnd:
+class PipeEnd(Owned):
     """A descriptor that is ours to close."""
 
-    doing = ""
+    what = "this pipe"
 
     def __init__(self, fd: int, text: Text | None) -> None:
-        self._fd = fd
+        super().__init__(fd)
         self._text = text
-        self._op: Op[Any] | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._fd if self._fd >= 0 else 'closed'}>"
-
-    @property
-    def closed(self) -> bool:
-        """Whether close() was called."""
-        return self._fd < 0
-
-    def fileno(self) -> int:
-        """The descriptor, which stays ours; ClosedError when it is closed."""
-        if self._fd < 0:
-            raise ClosedError("this end of the pipe is closed")
-        return self._fd
-
-    def _check_alone(self) -> None:
-        self.fileno()
-        if self._op is not None:
-            raise RuntimeError(f"another fiber or task is {self.doing} this pipe")
-
-    async def _wait(self, op: Op[T]) -> T:
-        """What `op` brings; ClosedError when this end is closed meanwhile."""
-        self._op = op
-        try:
-            return await op
-        except Cancelled:
-            # "taken": it was the op that was asked to stop, and not who waits for it.
-            if self._fd < 0 and op.state[1] == "taken":
-                raise ClosedError("this end of the pipe was closed meanwhile") from None
-            raise
-        finally:
-            self._op = None
-
-    def close(self) -> None:
-        """Close the descriptor; whoever waits for it gets ClosedError. Again: does nothing."""
-        fd = self._fd
-        if fd < 0:
-            return
-        if self._op is not None:
-            self._op.cancel()  # refuses a foreign thread
-        self._fd = -1
-        if self._op is None:
-            os.close(fd)
-        else:  # behind the cancel: the kernel first lets go of the op, then of the number
-            aio.close(fd).detach()
 
     def __del__(self) -> None:
         if self._fd >= 0:

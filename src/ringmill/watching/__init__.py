@@ -1,0 +1,1 @@
+"""What happens to files, told as it happens."""
