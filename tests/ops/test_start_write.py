@@ -293,7 +293,7 @@ def test_without_descriptors(machine, scratch):
 
 def test_more_than_there_are_ops(kernel, scratch):
     """ops_max: the refused one leaves nothing behind, the others are written."""
-    with ringmill.Machine(kernel=kernel, ops_max=4) as machine:
+    with ringmill.Machine(kernel=kernel, ops_max=4, on_full="raise") as machine:
         for index in range(4):
             aio.start_write(scratch, b"%d" % index, offset=index)
         with pytest.raises(WouldExceedBudget, match="ops_max"):
@@ -304,6 +304,33 @@ def test_more_than_there_are_ops(kernel, scratch):
             aio.start_write(scratch, b"%d" % (index % 10), ordered=True, offset=index)
         ringmill.drain()
     assert content(scratch) == b"0123456789" * 5
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_those_that_stand_in_line_for_a_slot(kernel, scratch, ordered):
+    """Where ops_max does not refuse but lets wait: all are written, and one may be cancelled."""
+    with ringmill.Machine(kernel=kernel, ops_max=4) as machine:
+        ops = [aio.start_write(scratch, b"%d" % (index % 10), offset=index, ordered=ordered)
+               for index in range(50)]
+        last = aio.start_write(scratch, b"x", offset=50, ordered=ordered)
+        last.cancel()
+        ringmill.drain()
+        assert all(op.result() == 1 for op in ops)
+        assert machine.stats()["views_held"] == machine.stats()["writes_behind"] == 0
+    assert content(scratch) == b"0123456789" * 5
+
+
+def test_some_that_still_stand_there_when_the_machine_ends(kernel, pipe):
+    """Not written, not lost: each is told."""
+    fill(pipe[1])
+    told = []
+    machine = ringmill.Machine(kernel=kernel, ops_max=2)
+    machine.on_write_error = told.append
+    for _ in range(5):
+        aio.start_write(pipe[1], b"x")
+    ringmill.yield_now()
+    machine.end()
+    assert [error.errno for error in told] == [125] * 5
 
 
 def test_a_thread_that_ends_leaves_nothing_unwritten(kernel, tmp_path):

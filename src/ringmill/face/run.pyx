@@ -37,6 +37,8 @@ def kept(kind):
     """This machine's own `kind()`, made at first use; its let_go() is called when the machine has
     ended, in a forked child too."""
     cdef Fibers fibers = <Fibers>machine_here().face
+    if fibers is None:
+        raise ClosedError("the machine is closed")
     found = fibers.kept.get(kind)
     if found is None:
         found = fibers.kept[kind] = kind()

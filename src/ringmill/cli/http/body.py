@@ -83,6 +83,7 @@ class Sender:
     ) -> int:
         """As much of an extent as can be spliced; the rest is the caller's."""
         patience_s = min(SLOW_S, self.stall_s)
+        pipes = pipes_here()  # now: at the end of a machine this unwinds without one
         done = 0
         held = 0  # bytes in the pipe
         try:
@@ -112,7 +113,7 @@ class Sender:
             held = held or 1
             raise
         finally:
-            pipes_here().give(pipe, empty=held == 0)
+            pipes.give(pipe, empty=held == 0)
         return done
 
 
