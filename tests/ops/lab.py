@@ -21,6 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 HELLO = b"Hello, ring!\r\n"
 LETTER = b"a letter"
 
@@ -68,6 +70,17 @@ class Lab(contextlib.ExitStack):
     @functools.cached_property
     def directory(self) -> int:
         return self.opened(self.folder)
+
+    @functools.cached_property
+    def attribute(self) -> str:
+        """The name of an extended attribute that files have here; a tmpfs of old has no user.*."""
+        probe = self.folder / "attributed"
+        probe.touch()
+        for name in ("user.colour", "trusted.colour", "security.colour"):
+            with contextlib.suppress(OSError):
+                os.setxattr(probe, name, b"")
+                return name
+        pytest.skip("this file system has no extended attributes")
 
     @functools.cached_property
     def mapped(self) -> mmap.mmap:

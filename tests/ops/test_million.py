@@ -266,8 +266,8 @@ def renamed(name: str) -> Callable[..., Round]:
 
 def attributes(lab: Lab) -> Round:
     async def go() -> None:
-        await ringmill.aio.setxattr(lab.hello, "user.colour", b"blue")
-        assert await ringmill.aio.getxattr(lab.folder / "hello", "user.colour") == b"blue"
+        await ringmill.aio.setxattr(lab.hello, lab.attribute, b"blue")
+        assert await ringmill.aio.getxattr(lab.folder / "hello", lab.attribute) == b"blue"
 
     return go
 

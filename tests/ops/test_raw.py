@@ -61,8 +61,8 @@ def test_each_place_of_the_sqe(lab: Lab, face: str) -> None:
     assert faces.call(face, "raw", "SPLICE", fd=target, splice_fd_in=lab.hello, splice_off_in=0,
                       off=-1, len=5) == 5
     assert os.read(source, 100) == HELLO[:5]
-    os.setxattr(new, "user.colour", b"blue")
-    assert faces.call(face, "raw", "GETXATTR", addr="user.colour", addr2=buffer, addr3=new,
+    os.setxattr(new, lab.attribute, b"blue")
+    assert faces.call(face, "raw", "GETXATTR", addr=lab.attribute, addr2=buffer, addr3=new,
                       len=5) == 4
     assert buffer[:4] == b"blue"
     ours, theirs = lab.pair(holding=b"x")

@@ -313,8 +313,8 @@ def getxattr(path, attribute, *, bint follow_symlinks=True):
     OSError (ENODATA) when there is no such attribute, (EOPNOTSUPP) where there are none.
     follow_symlinks: of the file that a symbolic link points to, not of the link.
 
-    >>> setxattr(folder / "hello", "user.colour", b"blue")
-    >>> getxattr(folder / "hello", "user.colour")
+    >>> setxattr(folder / "hello", attribute, b"blue")
+    >>> getxattr(folder / "hello", attribute)
     b'blue'
     """
     return wait(start_getxattr(path, attribute, follow_symlinks))
@@ -326,7 +326,7 @@ def setxattr(path, attribute, value, flags=0, *, bint follow_symlinks=True):
     flags: os.XATTR_CREATE, FileExistsError when there is one already; os.XATTR_REPLACE, OSError
     (ENODATA) when there is none.
 
-    >>> setxattr(folder / "hello", "user.colour", b"blue", os.XATTR_CREATE)
+    >>> setxattr(folder / "hello", attribute, b"blue", os.XATTR_CREATE)
     """
     return wait(start_setxattr(path, attribute, value, unsigned_of(flags), follow_symlinks))
 

@@ -89,24 +89,24 @@ def missing(lab: Lab) -> Failure:
 
 def getxattr_works(lab: Lab) -> Scene:
     path = lab.folder / "hello"
-    os.setxattr(path, "user.colour", b"blue")
-    return Scene({"path": path, "attribute": "user.colour"}, b"blue")
+    os.setxattr(path, lab.attribute, b"blue")
+    return Scene({"path": path, "attribute": lab.attribute}, b"blue")
 
 
 def getxattr_fails(lab: Lab) -> Failure:
     path = lab.folder / "hello"
-    return Failure({"path": path, "attribute": "user.none"}, errno.ENODATA, path)
+    return Failure({"path": path, "attribute": lab.attribute}, errno.ENODATA, path)
 
 
 def setxattr_works(lab: Lab) -> Scene:
     path = lab.folder / "hello"
-    return Scene({"path": path, "attribute": "user.colour", "value": bytearray(b"red")},
-                 (None, b"red"), lambda result: (result, os.getxattr(path, "user.colour")))
+    return Scene({"path": path, "attribute": lab.attribute, "value": bytearray(b"red")},
+                 (None, b"red"), lambda result: (result, os.getxattr(path, lab.attribute)))
 
 
 def setxattr_fails(lab: Lab) -> Failure:
     path = lab.folder / "hello"
-    return Failure({"path": path, "attribute": "user.none", "value": b"red",
+    return Failure({"path": path, "attribute": lab.attribute, "value": b"red",
                     "flags": os.XATTR_REPLACE}, errno.ENODATA, path)
 
 

@@ -122,8 +122,8 @@ def getxattr(path: PathOrFile, attribute: Attribute, *,
     OSError (ENODATA) when there is no such attribute, (EOPNOTSUPP) where there are none.
     follow_symlinks: of the file that a symbolic link points to, not of the link.
 
-    >>> setxattr(folder / "hello", "user.colour", b"blue")
-    >>> getxattr(folder / "hello", "user.colour")
+    >>> setxattr(folder / "hello", attribute, b"blue")
+    >>> getxattr(folder / "hello", attribute)
     b'blue'
     """
 
@@ -139,5 +139,5 @@ def setxattr(path: PathOrFile, attribute: Attribute, value: AttributeValue,
     flags: os.XATTR_CREATE, FileExistsError when there is one already; os.XATTR_REPLACE, OSError
     (ENODATA) when there is none.
 
-    >>> setxattr(folder / "hello", "user.colour", b"blue", os.XATTR_CREATE)
+    >>> setxattr(folder / "hello", attribute, b"blue", os.XATTR_CREATE)
     """
