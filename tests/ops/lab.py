@@ -258,7 +258,7 @@ class Lab(contextlib.ExitStack):
 
 def stream(lab: Lab, name: str) -> tuple[Any, Callable[[bytes], Any], Callable[[], None]]:
     """What the iterator reads from, how to feed it, how to end it."""
-    if name == "recv_each":
+    if name in ("recv_each", "recvmsg_each"):
         ours, theirs = lab.pair()
         return ours, theirs.sendall, theirs.close
     source, target = lab.pipe()

@@ -124,6 +124,8 @@ def refused_by(argument: Argument) -> dict[str, Any]:
         if not argument.required:
             del refused["None"]
         return refused
+    if kind is fields.ControlRoom:
+        return SIZE
     if kind is fields.Word:
         return WORD
     if kind is fields.Ancillary:

@@ -18,13 +18,14 @@ import ringmill
 from ops.lab import Lab, stream
 from ops.specimens import entries, specimen
 from ops.trying import Attempt, Iteration, left_open, silently, until
+from ringmill.ops import fields
 from ringmill.ops.entry import ENTRIES
 from support import faces, leaks, machines
 
 KERNELS = machines.EVERY_KERNEL
 
 EACH = entries(which=lambda e: e.many)
-BYTES = [name for name in EACH if ENTRIES[name].group]
+BYTES = [name for name in EACH if ENTRIES[name].outcome is fields.Pieces]
 
 
 # ── ends ────────────────────────────────────────────────────────────────────────────────────

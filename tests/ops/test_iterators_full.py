@@ -20,6 +20,7 @@ import ringmill
 from ops.lab import Lab, stream
 from ops.specimens import entries, specimen
 from ops.trying import Iteration, step, until
+from ringmill.ops import fields
 from ringmill.ops.entry import ENTRIES
 from support import leaks
 
@@ -27,7 +28,7 @@ GROUP_BYTES = 128 * 16384  # all that a group holds at once (core/machine.pyx)
 PAUSE = 64  # results in line beyond which an iterator is paused (core/each.pyx)
 
 EACH = entries(which=lambda e: e.many)
-BYTES = [name for name in EACH if ENTRIES[name].group]
+BYTES = [name for name in EACH if ENTRIES[name].outcome is fields.Pieces]
 
 
 def waiting_in(source: Any) -> int:

@@ -19,11 +19,12 @@ from ops.lab import Lab, stream
 from ops.specimens import entries
 from ops.trying import Iteration, left_open, until
 from ringmill import WouldExceedBudget, aio
+from ringmill.ops import fields
 from ringmill.ops.entry import ENTRIES
 from support import leaks, programs
 
 EACH = entries(which=lambda e: e.many)
-BYTES = [name for name in EACH if ENTRIES[name].group]
+BYTES = [name for name in EACH if ENTRIES[name].outcome is fields.Pieces]
 
 
 # ── what was not taken ──────────────────────────────────────────────────────────────────────
@@ -283,7 +284,8 @@ def test_the_source_is_kept(lab: Lab, face: str, name: str, tmp_path: Path) -> N
     if name == "accept_each":
         result.close()
     else:
-        assert result == (b"hello" if ENTRIES[name].group else 8193 | 16)
+        hello = (b"hello", [], 0, None) if name == "recvmsg_each" else b"hello"
+        assert result == (hello if ENTRIES[name].group else 8193 | 16)
     each.close()
     os.close(other)
     del each

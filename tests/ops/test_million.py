@@ -202,6 +202,17 @@ def received_each(lab: Lab) -> Round:
     return go
 
 
+def letters_each(lab: Lab) -> Round:
+    async def go() -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with ours, theirs, ringmill.aio.recvmsg_each(ours, 100) as each:
+            socket.send_fds(theirs, [b"x"], [lab.hello])
+            _, ancillary, _, _ = await anext(each)
+            os.close(int.from_bytes(ancillary[0][2], sys.byteorder))
+
+    return go
+
+
 def read_each(lab: Lab) -> Round:
     async def go() -> None:
         source, target = os.pipe()
@@ -342,6 +353,7 @@ ROUNDS: dict[str, Callable[..., Round]] = {
     "futex_wake": plain(lambda do, lab: do.futex_wake(lab.word, 1)),
     "accept_each": accepted_each,
     "recv_each": received_each,
+    "recvmsg_each": letters_each,
     "read_each": read_each,
     "poll_each": polled_each,
 }

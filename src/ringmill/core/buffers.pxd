@@ -17,6 +17,7 @@ cdef class Group:
     cdef readonly unsigned starved    # times that the kernel found none
     cdef uint16_t tail, number
     cdef list starving
+    cdef char *at(self, unsigned bid) noexcept
     cdef bytes take(self, unsigned bid, int size)
     cdef void give(self, unsigned bid) noexcept
     cdef bint starve(self, Starver starver) except -1

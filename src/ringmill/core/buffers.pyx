@@ -54,11 +54,14 @@ cdef class Group:
             self.entries = NULL
             self.memory = NULL
 
+    cdef char *at(self, unsigned bid) noexcept:
+        return self.memory + <size_t>bid * self.size
+
     cdef bytes take(self, unsigned bid, int size):
         """Copy the data out and give the buffer back."""
         cdef bytes data
         try:
-            data = PyBytes_FromStringAndSize(self.memory + <size_t>bid * self.size, size)
+            data = PyBytes_FromStringAndSize(self.at(bid), size)
         finally:
             self.give(bid)
         return data
@@ -68,7 +71,7 @@ cdef class Group:
         if self.entries == NULL:
             return
         rm_buf_put(self.entries, self.count - 1, &self.tail,
-                   self.memory + <size_t>bid * self.size, self.size, <uint16_t>bid)
+                   self.at(bid), self.size, <uint16_t>bid)
         if self.starving:
             (<Starver>self.starving.pop(0)).fed()
 

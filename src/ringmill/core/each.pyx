@@ -7,8 +7,9 @@ from libc.string cimport memset
 
 from ringmill.core.buffers cimport Group, open_group
 from ringmill.core.driver cimport check_thread, here, here_or_none
+from ringmill.core.letters cimport LETTER_MAX
 from ringmill.core.machine cimport Machine
-from ringmill.core.op cimport K_DONE, Op, op_new
+from ringmill.core.op cimport K_DONE, R_LETTER, Op, op_new
 from ringmill.core.ring cimport IOSQE_BUFFER_SELECT, io_uring_sqe, rm_has_op, rm_ring
 from ringmill.core.shots cimport Shots
 
@@ -21,6 +22,7 @@ cdef extern from "slots.h":
 cdef enum:
     GROUP_COUNT = 128  # buffers of a machine's group: 2 MiB of address space, used as data comes
     GROUP_SIZE = 16384
+    LETTER_COUNT = 64  # 4.3 MiB of address space; a small datagram uses the first page of one
 
 
 cdef Group group_of(Machine machine, rm_ring *ring):
@@ -32,6 +34,17 @@ cdef Group group_of(Machine machine, rm_ring *ring):
     if machine.group_beside is None:
         machine.group_beside = open_group(ring, 0, GROUP_COUNT, GROUP_SIZE)
     return machine.group_beside
+
+
+cdef Group letters_of(Machine machine, rm_ring *ring):
+    """The group for messages on `ring`. Apart: its buffers are larger, and few are in use."""
+    if ring == &machine.ring:
+        if machine.letters is None:
+            machine.letters = open_group(ring, 1, LETTER_COUNT, LETTER_MAX)
+        return machine.letters
+    if machine.letters_beside is None:
+        machine.letters_beside = open_group(ring, 1, LETTER_COUNT, LETTER_MAX)
+    return machine.letters_beside
 
 
 cdef Shots shots_new(int kind, unsigned opcode, uint32_t behaviour, bint uses_group):
@@ -49,7 +62,10 @@ cdef Shots shots_new(int kind, unsigned opcode, uint32_t behaviour, bint uses_gr
     memset(&shots.template, 0, sizeof(io_uring_sqe))
     shots.template.opcode = <uint8_t>opcode
     if uses_group:
-        shots.group = group_of(machine, shots.ring)
+        if kind == R_LETTER:
+            shots.group = letters_of(machine, shots.ring)
+        else:
+            shots.group = group_of(machine, shots.ring)
         shots.template.flags = IOSQE_BUFFER_SELECT
         shots.template.buf_group = shots.group.number
     return shots

@@ -9,7 +9,7 @@ cdef class Machine(Turner):
     cdef object __weakref__
     cdef readonly Balance balance
     cdef readonly object kernel
-    cdef Group group, group_beside
+    cdef Group group, group_beside, letters, letters_beside
     cdef dict strands                 # those that have not ended, in their order; values: None
     cdef Strand main                  # who gets KeyboardInterrupt
     cdef Strand outer                 # … when main has ended

@@ -156,7 +156,9 @@ cdef class Machine(Turner):
     cdef bint has_spare(self) noexcept:
         return (driver_has_spare(self) or self.arena_idle != 0 or self.timers.has_spare()
                 or group_is_spare(<PyObject *>self.group)
-                or group_is_spare(<PyObject *>self.group_beside))
+                or group_is_spare(<PyObject *>self.group_beside)
+                or group_is_spare(<PyObject *>self.letters)
+                or group_is_spare(<PyObject *>self.letters_beside))
 
     cdef int trim(self) except -1:
         driver_trim(self)
@@ -166,6 +168,10 @@ cdef class Machine(Turner):
             self.group = close_group(self.group, &self.ring)
         if group_is_spare(<PyObject *>self.group_beside):
             self.group_beside = close_group(self.group_beside, self.beside)
+        if group_is_spare(<PyObject *>self.letters):
+            self.letters = close_group(self.letters, &self.ring)
+        if group_is_spare(<PyObject *>self.letters_beside):
+            self.letters_beside = close_group(self.letters_beside, self.beside)
         return 0
 
     cdef int strike(self, object error) except -1:
@@ -193,7 +199,7 @@ cdef class Machine(Turner):
 
     def stats(self):
         """Exact counts: what is alive now, and what has happened since the machine was made."""
-        cdef list groups = [each for each in (self.group, self.group_beside) if each is not None]
+        cdef list groups = machine_groups(self)
         return {
             "ops_live": self.ops_live, "ops_in_line": self.in_line,
             "ops_max": self.ops_max, "slots": self.slots_size,
@@ -218,7 +224,7 @@ cdef class Machine(Turner):
         """Bytes by what they are for; see `ringmill.Memory`."""
         cdef Arena arena = <Arena>self.arena
         cdef list rings = [(self.ring.sq_entries, self.ring.cq_entries)]
-        cdef list groups = [each for each in (self.group, self.group_beside) if each is not None]
+        cdef list groups = machine_groups(self)
         if self.beside != NULL:
             rings.append((self.beside.sq_entries, self.beside.cq_entries))
         return {
@@ -312,14 +318,18 @@ cdef int machine_take_in(Machine self) except -1:
     return machine_reap(self, &self.ring, REAP_MAX)
 
 
+cdef list machine_groups(Machine self):
+    return [group for group in (self.group, self.group_beside, self.letters, self.letters_beside)
+            if group is not None]
+
+
 cdef int machine_let_go(Machine self, object strands) except -1:
     """Everything but the rings. `strands`: those that are to unwind now, if they can."""
     op_release_all(self)
     behind_let_go(self)
     (<Arena>self.arena).forget()
-    for group in (self.group, self.group_beside):
-        if group is not None:
-            (<Group>group).close()
+    for group in machine_groups(self):
+        (<Group>group).close()
     self.wake.close()
     if self.face is not None:
         self.face.let_go(strands)

@@ -288,7 +288,7 @@ cdef void op_undo(Op op) noexcept:
 cdef void op_close_brought(Op op) noexcept:
     """Close the descriptors that a result brought, which nobody will have."""
     if op.res >= 0:
-        rare_close(op.kind, op.res, op.aux)
+        rare_close(op.kind, op.res, op.value, op.aux)
 
 
 cdef bint op_request_cancel(Op op) except -1:

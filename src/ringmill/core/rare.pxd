@@ -16,6 +16,7 @@ cdef enum Result:
     R_FROM
     R_FROM_INTO
     R_FDS
+    R_LETTER
     R_WAITID
     R_WOKEN
     R_EVENTS
@@ -25,4 +26,4 @@ cdef enum Result:
     R_VALUE
 
 cdef object rare_value(int kind, int res, object value, object target, object keep, rm_aux *aux)
-cdef void rare_close(int kind, int res, rm_aux *aux) noexcept
+cdef void rare_close(int kind, int res, object value, rm_aux *aux) noexcept

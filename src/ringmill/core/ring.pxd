@@ -72,6 +72,12 @@ cdef extern from "ring.h" nogil:
         RM_FOREVER
         RM_READABLE
 
+    struct io_uring_recvmsg_out:
+        uint32_t namelen
+        uint32_t controllen
+        uint32_t payloadlen
+        uint32_t flags
+
     enum rm_behaviour:
         RM_ACCEPT_MULTISHOT
         RM_RECV_MULTISHOT

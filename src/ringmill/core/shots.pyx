@@ -11,23 +11,29 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from posix.unistd cimport close as posix_close
 
+from ringmill.core.aux cimport msghdr, sockaddr_storage
 from ringmill.core.buffers cimport Starver
 from ringmill.core.complete cimport op_complete
 from ringmill.core.errno cimport (
-    EAGAIN, EBADFD, ECANCELED, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, EPERM,
+    EAGAIN, EBADFD, ECANCELED, ECONNABORTED, ECONNREFUSED, EHOSTDOWN, EHOSTUNREACH, EINTR,
+    EMFILE, EMSGSIZE, ENETUNREACH, ENFILE, ENOBUFS, ENOPROTOOPT, EOPNOTSUPP, EPERM,
+)
+from ringmill.core.letters cimport (
+    CONTROL_MAX, letter_head, letter_of, letter_refuse, letter_undo,
 )
 from ringmill.core.op cimport (
-    P_TAKEN, R_ACCEPT, R_DATA, R_SOCKET, Op, op_complete_value, op_detached, op_local, op_push_on,
-    op_request_cancel, op_take_data,
+    P_TAKEN, R_ACCEPT, R_COUNT, R_DATA, R_LETTER, R_SOCKET, Op, op_complete_value, op_detached,
+    op_local, op_push_on, op_request_cancel, op_take_data,
 )
 from ringmill.core.results cimport events_asked
 from ringmill.core.ring cimport IORING_CQE_BUFFER_SHIFT, IORING_CQE_F_BUFFER, IORING_CQE_F_MORE
 from ringmill.core.ring cimport io_uring_sqe
 
 import bisect
+import operator
 import os
 
 cdef extern from "ring.h":
@@ -44,7 +50,7 @@ cdef extern from "sys/socket.h":
     ctypedef unsigned socklen_t
     int getsockopt(int fd, int level, int name, void *value, socklen_t *size)
     enum:
-        SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET, SO_TYPE
+        AF_NETLINK, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, SOL_SOCKET, SO_DOMAIN, SO_TYPE
 
 cdef enum:
     SHOTS_PAUSE = 64   # results in line beyond which the op is paused
@@ -57,8 +63,9 @@ cdef enum:
 cdef class Shots(Starver):
     """The state behind an iteration; the kernel's op refers to it, the user's Each does too.
 
-    A result is `bytes`, or an int: poll's events, or the descriptor of a connection. The socket
-    object around it is made by whoever takes it: in here, among CQEs, no Python code may run.
+    A result is `bytes` (data, or a letter), or an int: poll's events, or the descriptor of a
+    connection. The socket object around it is made by whoever takes it, and so is the tuple of a
+    letter: in here, among CQEs, no Python code may run.
     """
 
     def __dealloc__(self):
@@ -96,11 +103,11 @@ cdef class Shots(Starver):
             self.group.lent += 1
         if self.closed:
             shots_drop(self, res, flags)
-        elif res > 0 or (res == 0 and (self.kind != R_DATA or self.datagrams)):
+        elif res >= 0 and shots_brings(self, res):
             if self.group is not None:
                 bulk_weigh(self, res)
             go_on = shots_take(self, <Op>op, res, flags) and last
-        elif res == 0:
+        elif res >= 0:
             shots_drop(self, res, flags)
             shots_end(self, 0)
         else:
@@ -174,11 +181,20 @@ cdef class Shots(Starver):
 
 # ── results come ────────────────────────────────────────────────────────────────────────────
 
+cdef bint shots_brings(Shots self, int res) noexcept:
+    """Is this a result? Else it is the end of the data."""
+    if self.datagrams or self.kind == R_ACCEPT or self.kind == R_COUNT:
+        return True
+    return <size_t>res > (letter_head(&self.form) if self.kind == R_LETTER else 0)
+
+
 cdef object shots_result(Shots self, Op op, int res, uint32_t flags):
     """One CQE as a result. Data is copied out now, not when it is taken: what nobody takes must
     not pin buffers that others wait for."""
     if self.template.opcode == IORING_OP_POLL_ADD:
         return events_asked(res, self.template.poll32_events)
+    if self.kind == R_LETTER:
+        return shots_letter(self, flags >> IORING_CQE_BUFFER_SHIFT, res)
     if self.kind != R_DATA:
         return res
     if flags & IORING_CQE_F_BUFFER:
@@ -186,13 +202,28 @@ cdef object shots_result(Shots self, Op op, int res, uint32_t flags):
     return op_take_data(op, res)
 
 
+cdef bytes shots_letter(Shots self, unsigned bid, int res):
+    """The message in that buffer, which goes back; what it brought is closed when this fails."""
+    try:
+        return letter_of(self.group.at(bid), res, &self.form)
+    except MemoryError:
+        letter_refuse(self.group.at(bid), &self.form)
+        raise
+    finally:
+        self.group.give(bid)
+
+
 cdef bint shots_take(Shots self, Op op, int res, uint32_t flags) except -1:
     """Take a result in. False when there was no memory for it: then nothing may follow it."""
+    cdef object result = None
     try:
-        shots_add(self, shots_result(self, op, res, flags))
+        result = shots_result(self, op, res, flags)
+        shots_add(self, result)
     except Exception as error:
-        if self.kind == R_ACCEPT:
+        if result is None and self.kind == R_ACCEPT:
             posix_close(res)
+        elif result is not None and not is_last(self, result):
+            shots_forget(self, result)
         self.failure = error
         self.ended = True
         if self.op is not None:
@@ -200,6 +231,12 @@ cdef bint shots_take(Shots self, Op op, int res, uint32_t flags) except -1:
         shots_tell(self)
         return False
     return True
+
+
+cdef bint is_last(Shots self, object result) noexcept:
+    """Does it stand in line already?"""
+    cdef Py_ssize_t size = len(self.line)
+    return size > 0 and self.line[size - 1] is result
 
 
 cdef int shots_add(Shots self, object result) except -1:
@@ -233,6 +270,8 @@ cdef int shots_answer(Shots self, Op op, object result) except -1:
         op_complete_value(op, None, None)
         op.keep = self.source  # the socket is made like it
     else:
+        if self.kind == R_LETTER:
+            op.kind = R_LETTER
         op_complete_value(op, result, None)
         op.keep = None  # done: it needs the iterator no longer
     return 0
@@ -244,6 +283,8 @@ cdef void shots_drop(Shots self, int res, uint32_t flags) noexcept:
         if res >= 0:
             posix_close(res)
     elif flags & IORING_CQE_F_BUFFER and self.group is not None:
+        if self.kind == R_LETTER and res > 0:
+            letter_refuse(self.group.at(flags >> IORING_CQE_BUFFER_SHIFT), &self.form)
         self.group.give(flags >> IORING_CQE_BUFFER_SHIFT)
 
 
@@ -251,6 +292,8 @@ cdef void shots_forget(Shots self, object result) noexcept:
     """Nobody will take this result."""
     if self.kind == R_ACCEPT:
         posix_close(<int>result)
+    elif self.kind == R_LETTER:
+        letter_undo(<bytes>result)
 
 
 cdef void shots_forget_all(Shots self) noexcept:
@@ -299,7 +342,7 @@ cdef bint shots_failed(Shots self, int error) except -1:
         return True
     if error == EINTR or error == EAGAIN or error == ECONNABORTED:
         return True
-    if error == ENOBUFS and self.group is not None:
+    if error == ENOBUFS and self.group is not None and not self.overruns:
         self.starved = not self.group.starve(self)
         return not self.starved
     if (error == EBADFD or error == EPERM) and self.kind == R_DATA and not self.single:
@@ -311,9 +354,18 @@ cdef bint shots_failed(Shots self, int error) except -1:
 
 cdef int shots_end(Shots self, int error) except -1:
     self.error = error
-    # Out of descriptors is a state of the process, not the end of a listener.
-    self.ended = error != EMFILE and error != ENFILE
+    # Out of descriptors is a state of the process, not the end of a listener; and what a datagram
+    # socket tells of is one datagram that did not arrive somewhere.
+    self.ended = error != EMFILE and error != ENFILE and not (
+        self.kind == R_LETTER and self.datagrams and is_passing(error))
     return shots_tell(self)
+
+
+cdef bint is_passing(int error) noexcept:
+    """An answer to something sent earlier (ICMP), or a queue that had run over (netlink)."""
+    return (error == ECONNREFUSED or error == EHOSTUNREACH or error == ENETUNREACH
+            or error == EHOSTDOWN or error == EMSGSIZE or error == ENOPROTOOPT
+            or error == EOPNOTSUPP or error == ENOBUFS)
 
 
 cdef int shots_tell(Shots self) except -1:
@@ -370,6 +422,26 @@ cdef int shots_of_socket(Shots self) except -1:
     getsockopt(self.template.fd, SOL_SOCKET, SO_TYPE, &type, &size)  # the receive tells of errors
     self.messages = self.bulk = type != SOCK_STREAM
     self.datagrams = type == SOCK_DGRAM or type == SOCK_RAW
+    return 0
+
+
+cdef int shots_of_messages(Shots self, object ancbufsize) except -1:
+    """Receive into buffers that have room for any datagram, its sender and its control data."""
+    cdef int domain = 0
+    cdef socklen_t size = sizeof(domain)
+    cdef Py_ssize_t room = operator.index(ancbufsize)
+    if not 0 <= room <= CONTROL_MAX:
+        raise ValueError(f"ancbufsize is 0 to {CONTROL_MAX} bytes, not {room}")
+    memset(&self.form, 0, sizeof(msghdr))
+    self.form.msg_namelen = sizeof(sockaddr_storage)
+    self.form.msg_controllen = room
+    self.template.addr = <uint64_t><size_t>&self.form
+    self.template.len = 1
+    shots_of_socket(self)
+    self.messages = True
+    self.bulk = False
+    getsockopt(self.template.fd, SOL_SOCKET, SO_DOMAIN, &domain, &size)
+    self.overruns = domain == AF_NETLINK
     return 0
 
 

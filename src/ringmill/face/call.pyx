@@ -16,7 +16,7 @@ __all__ = [
     "connect", "recv", "recv_into", "send", "sendall", "shutdown", "getsockopt",
     "setsockopt", "sendto", "sendmsg", "send_fds", "recvmsg", "recvmsg_into", "recvfrom",
     "recvfrom_into", "recv_fds", "waitid", "epoll_wait", "futex_wait", "futex_wake",
-    "accept_each", "recv_each", "read_each", "poll_each",
+    "accept_each", "recv_each", "recvmsg_each", "read_each", "poll_each",
 ]
 
 
@@ -592,12 +592,28 @@ def recv_each(sock):
     """The data that comes, piece by piece (1 to 65,536 bytes), until the peer ends its side.
 
     From a datagram socket: one datagram after the other, without end; a longer one is cut. Use
-    recvmsg to learn of that, and who sent it.
+    recvmsg_each to learn of that, and who sent it.
 
     >>> next(iter(recv_each(letter)))
     b'a letter'
     """
     return each_call(start_recv_each(sock))
+
+
+def recvmsg_each(sock, ancbufsize=0):
+    """The messages that come, one after the other: (data, ancdata, msg_flags, address) each.
+
+    ancbufsize: bytes of room for the ancillary data of one, at most 3952. A message has room for
+    69,488 bytes less ancbufsize, so any datagram of UDP fits. What found no room is lost:
+    msg_flags then has MSG_TRUNC or MSG_CTRUNC. Descriptors that came with a message nobody takes
+    are closed. Over a connection it ends when the peer ends its
+    side; on a datagram socket never. There, an error that is about a datagram sent earlier
+    (ECONNREFUSED …) is raised, and the next one asked for is the next message.
+
+    >>> next(iter(recvmsg_each(letter)))
+    (b'a letter', [], 0, None)
+    """
+    return each_call(start_recvmsg_each(sock, ancbufsize))
 
 
 def read_each(fd):

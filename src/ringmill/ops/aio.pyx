@@ -17,7 +17,7 @@ from ringmill.core.sends cimport op_push_send
 from ringmill.core.ring cimport (
     RM_ACCEPT_MULTISHOT, RM_POLL_MULTISHOT, RM_READ_MULTISHOT, RM_RECV_MULTISHOT, io_uring_sqe,
 )
-from ringmill.core.shots cimport Shots, shots_of_file, shots_of_socket
+from ringmill.core.shots cimport Shots, shots_of_file, shots_of_messages, shots_of_socket
 from ringmill.core.views cimport Views
 from ringmill.core.zero cimport ZeroCopy, zero_begin, zero_new
 from ringmill.ops.constants cimport *
@@ -84,7 +84,7 @@ __all__ = [
     "connect", "recv", "recv_into", "send", "sendall", "shutdown", "getsockopt",
     "setsockopt", "sendto", "sendmsg", "send_fds", "recvmsg", "recvmsg_into", "recvfrom",
     "recvfrom_into", "recv_fds", "waitid", "epoll_wait", "futex_wait", "futex_wake",
-    "accept_each", "recv_each", "read_each", "poll_each",
+    "accept_each", "recv_each", "recvmsg_each", "read_each", "poll_each",
 ]
 
 
@@ -1477,12 +1477,38 @@ def recv_each(sock):
     """The data that comes, piece by piece (1 to 65,536 bytes), until the peer ends its side.
 
     From a datagram socket: one datagram after the other, without end; a longer one is cut. Use
-    recvmsg to learn of that, and who sent it.
+    recvmsg_each to learn of that, and who sent it.
 
     >>> next(iter(recv_each(letter)))
     b'a letter'
     """
     return start_recv_each(sock)
+
+
+cdef Each start_recvmsg_each(object sock, object ancbufsize):
+    cdef Shots shots = shots_new(R_LETTER, IORING_OP_RECVMSG, RM_RECV_MULTISHOT, True)
+    shots.template.fd = fd_of(sock)
+    shots.source = sock
+    shots.template.ioprio = IORING_RECV_MULTISHOT
+    shots.template.msg_flags = MSG_CMSG_CLOEXEC
+    shots_of_messages(shots, ancbufsize)
+    return each_new(shots)
+
+
+def recvmsg_each(sock, ancbufsize=0):
+    """The messages that come, one after the other: (data, ancdata, msg_flags, address) each.
+
+    ancbufsize: bytes of room for the ancillary data of one, at most 3952. A message has room for
+    69,488 bytes less ancbufsize, so any datagram of UDP fits. What found no room is lost:
+    msg_flags then has MSG_TRUNC or MSG_CTRUNC. Descriptors that came with a message nobody takes
+    are closed. Over a connection it ends when the peer ends its
+    side; on a datagram socket never. There, an error that is about a datagram sent earlier
+    (ECONNREFUSED …) is raised, and the next one asked for is the next message.
+
+    >>> next(iter(recvmsg_each(letter)))
+    (b'a letter', [], 0, None)
+    """
+    return start_recvmsg_each(sock, ancbufsize)
 
 
 cdef Each start_read_each(object fd):

@@ -260,6 +260,7 @@ PartsInto = Kind(
     check=("parts_in(op, hold_views(op, {0}, True))",), fill=MessageSize.fill,
 )
 AncillaryRoom = Kind("int", "object", check=("ancillary_in(op, {0})",))
+ControlRoom = Kind("int", "object")  # the same of an op with many results, whose `fill` takes it
 RightsRoom = Kind("int", "object", check=("descriptors_in(op, {0})",))  # how many, at most
 
 # ── numbers ─────────────────────────────────────────────────────────────────────────────────
@@ -410,4 +411,5 @@ Waited = Outcome(
 
 Sockets = Outcome("socket.socket", "R_ACCEPT")
 Pieces = Outcome("bytes", "R_DATA")
+Letters = Outcome(Message.stub, "R_LETTER")
 Masks = Outcome("int", "R_COUNT")

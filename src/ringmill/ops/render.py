@@ -30,7 +30,7 @@ from ringmill.core.sends cimport op_push_send
 from ringmill.core.ring cimport (
     RM_ACCEPT_MULTISHOT, RM_POLL_MULTISHOT, RM_READ_MULTISHOT, RM_RECV_MULTISHOT, io_uring_sqe,
 )
-from ringmill.core.shots cimport Shots, shots_of_file, shots_of_socket
+from ringmill.core.shots cimport Shots, shots_of_file, shots_of_messages, shots_of_socket
 from ringmill.core.views cimport Views
 from ringmill.core.zero cimport ZeroCopy, zero_begin, zero_new
 from ringmill.ops.constants cimport *

@@ -9,6 +9,7 @@
  *   soft_submit.c   takes SQEs, refuses what Linux refuses, binds chains
  *   soft_chain.c    starts, finishes: links, hardlinks, link timeouts
  *   soft_try.c      makes the call; multishot
+ *   soft_message.c  RECVMSG that goes on, into provided buffers
  *   soft_rows.c     which call, and when: generated; soft_calls.c has those that need care
  *   soft_progress.c how much was asked for; what goes on after a short transfer
  *   soft_wait.c     epoll: who waits for which fd
@@ -235,6 +236,12 @@ void soft_try(struct soft *s, struct soft_req *r); /* call; else wait for the fd
 bool soft_shoot(struct soft *s, struct soft_req *r); /* false: nothing there */
 void soft_again(struct soft *s);
 void soft_hand_over(struct soft *s, struct soft_req *r, enum soft_crew_id crew);
+
+/* soft_message.c */
+int soft_message_prep(struct soft_req *r);
+/* Receive one into the buffer that `selected` points to. */
+int soft_message(const struct soft_req *r, const struct io_uring_sqe *selected);
+bool soft_message_is_empty(const struct soft_req *r, int res);
 
 /* soft_progress.c; more in soft_progress.h */
 uint32_t soft_asked(const struct io_uring_sqe *sqe); /* bytes, or 0 when it moves none */

@@ -33,11 +33,14 @@ static int prep_recv(const struct soft *s, struct soft_req *r) {
     const struct io_uring_sqe *sqe = &r->sqe;
     if (sqe->ioprio & ~RECV_KNOWN) return -EINVAL;
     if (sqe->msg_flags & MSG_DONTWAIT) r->bits |= SOFT_DONTWAIT;
-    if (!(sqe->ioprio & IORING_RECV_MULTISHOT)) return 0;
-    if (sqe->opcode != IORING_OP_RECV || !(sqe->flags & IOSQE_BUFFER_SELECT)
+    bool message = sqe->opcode == IORING_OP_RECVMSG;
+    if (!(sqe->ioprio & IORING_RECV_MULTISHOT))
+        return message && (sqe->flags & IOSQE_BUFFER_SELECT) ? -EOPNOTSUPP : 0;
+    if ((sqe->opcode != IORING_OP_RECV && !message) || !(sqe->flags & IOSQE_BUFFER_SELECT)
         || (sqe->msg_flags & MSG_WAITALL))
         return -EINVAL;
-    return prep_multi(s, r, RM_RECV_MULTISHOT);
+    int err = message ? soft_message_prep(r) : 0;
+    return err < 0 ? err : prep_multi(s, r, RM_RECV_MULTISHOT);
 }
 
 static int prep_accept(const struct soft *s, struct soft_req *r) {
@@ -91,7 +94,7 @@ static int prep_op(const struct soft *s, struct soft_req *r, const struct chain 
 }
 
 static bool selects_buffers(uint8_t opcode) {
-    return opcode == IORING_OP_READ || opcode == IORING_OP_RECV
+    return opcode == IORING_OP_READ || opcode == IORING_OP_RECV || opcode == IORING_OP_RECVMSG
            || opcode == IORING_OP_READ_MULTISHOT;
 }
 

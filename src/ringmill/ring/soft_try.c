@@ -48,10 +48,12 @@ static int shoot_once(struct soft *s, struct soft_req *r, uint32_t *cflags) {
     if (!(r->sqe.flags & IOSQE_BUFFER_SELECT)) return run(s, r, &r->sqe);
     struct io_uring_sqe sqe = r->sqe;
     uint32_t selected = 0;
+    bool message = sqe.opcode == IORING_OP_RECVMSG;
+    if (message) sqe.len = 0; /* it counts headers: take all of the buffer */
     int err = soft_buffer_peek(s, &sqe, &selected);
     if (err < 0) return err;
     r->asked = sqe.len;
-    int res = run(s, r, &sqe);
+    int res = message ? soft_message(r, &sqe) : run(s, r, &sqe);
     if (takes_buffer(sqe.opcode, res)) {
         soft_buffer_commit(s, sqe.buf_group);
         *cflags = selected;
@@ -60,7 +62,8 @@ static int shoot_once(struct soft *s, struct soft_req *r, uint32_t *cflags) {
 }
 
 static bool multi_ends(const struct soft_req *r, int res) {
-    return res < 0 || (res == 0 && r->sqe.opcode != IORING_OP_ACCEPT);
+    if (res > 0) return r->sqe.opcode == IORING_OP_RECVMSG && soft_message_is_empty(r, res);
+    return res < 0 || r->sqe.opcode != IORING_OP_ACCEPT;
 }
 
 /* Its share of this pass is used up; others first. It has to be findable in the meantime. */

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ringmill.ops.entry import each
-from ringmill.ops.fields import Fd, Masks, Number, Pieces, Sockets
+from ringmill.ops.fields import ControlRoom, Fd, Letters, Masks, Number, Pieces, Sockets
 
 
 @each("ACCEPT", behaviour="RM_ACCEPT_MULTISHOT", fill=(
@@ -27,10 +27,30 @@ def recv_each(sock: Fd) -> Pieces:
     """The data that comes, piece by piece (1 to 65,536 bytes), until the peer ends its side.
 
     From a datagram socket: one datagram after the other, without end; a longer one is cut. Use
-    recvmsg to learn of that, and who sent it.
+    recvmsg_each to learn of that, and who sent it.
 
     >>> next(iter(recv_each(letter)))
     b'a letter'
+    """
+
+
+@each("RECVMSG", behaviour="RM_RECV_MULTISHOT", group=True, fill=(
+    "shots.template.ioprio = IORING_RECV_MULTISHOT",
+    "shots.template.msg_flags = MSG_CMSG_CLOEXEC",
+    "shots_of_messages(shots, ancbufsize)",
+))
+def recvmsg_each(sock: Fd, ancbufsize: ControlRoom = 0) -> Letters:
+    """The messages that come, one after the other: (data, ancdata, msg_flags, address) each.
+
+    ancbufsize: bytes of room for the ancillary data of one, at most 3952. A message has room for
+    69,488 bytes less ancbufsize, so any datagram of UDP fits. What found no room is lost:
+    msg_flags then has MSG_TRUNC or MSG_CTRUNC. Descriptors that came with a message nobody takes
+    are closed. Over a connection it ends when the peer ends its
+    side; on a datagram socket never. There, an error that is about a datagram sent earlier
+    (ECONNREFUSED …) is raised, and the next one asked for is the next message.
+
+    >>> next(iter(recvmsg_each(letter)))
+    (b'a letter', [], 0, None)
     """
 
 
