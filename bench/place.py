@@ -168,7 +168,8 @@ class Addresses:
             return f"{self.folder.name}/{self.count}"
         import socket
 
-        with socket.socket() as probe:
+        kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
+        with socket.socket(type=kind) as probe:
             probe.bind(("127.0.0.1", 0))
             return str(probe.getsockname()[1])
 

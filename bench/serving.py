@@ -26,19 +26,21 @@ addresses = place.Addresses()
 class Traffic:
     """What the load does: over what, how many connections, how large the messages."""
 
-    transport: str  # "tcp" or "unix"
+    transport: str  # "tcp", "unix" or "udp"
     connections: int
     size: int
 
     @property
     def name(self) -> str:
         size = f"{self.size} B" if self.size < 1024 else f"{self.size // 1024} KiB"
-        way = "TCP" if self.transport == "tcp" else "Unix"
+        way = {"tcp": "TCP", "unix": "Unix", "udp": "UDP"}[self.transport]
         return f"{way}, {size}, N = {self.connections}"
 
 
 def run_load(address: str, traffic: Traffic, options: tuple[str, ...], plan: Plan) -> Figures:
     """Run the load generator against whoever listens at the address."""
+    if traffic.transport == "udp":
+        options = ("-u", *options)
     command = [str(place.compiled("load.c")), *options, address]
     command += [str(traffic.connections), str(traffic.size), str(plan.seconds)]
     return run_json(command, place.cores()[1], plan.seconds)

@@ -1,6 +1,6 @@
 /* How many requests does an echo server answer, how late, and for how much of its CPU?
  *
- *     load [-w WARM] [-p PID] [-r REQUESTS] PORT|PATH CONNECTIONS SIZE SECONDS
+ *     load [-u] [-w WARM] [-p PID] [-r REQUESTS] PORT|PATH CONNECTIONS SIZE SECONDS
  *
  * A closed loop: each connection sends SIZE bytes, waits for all of them to come back, and sends
  * again. Every byte that returns is compared with the one that was sent: a server that is fast and
@@ -8,10 +8,14 @@
  * status 1. Ends by itself: after SECONDS (after WARM seconds that are not measured), or after
  * REQUESTS (then there is no warm-up), or when the server makes no progress for STALL_S.
  *
+ * -u: by UDP. A request is one datagram; one that is not answered within RESEND_MS is sent again,
+ * and counted as lost. What comes late, or wrong, is no answer.
+ *
  * Knows: sockets and /proc. Must not know: which server it is that answers.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +28,7 @@
 #define NS 1000000000LL
 #define CONNECT_S 15 /* a Python server with many tasks needs seconds to start */
 #define STALL_S 10 /* longer than any pause of a sound server, under strace too */
+#define RESEND_MS 200 /* -u: far longer than an answer on the loopback takes */
 #define TICK_MS 100 /* how often a silent load looks at the clock and the server */
 #define EVENTS_MAX 1024 /* one wait may answer for all connections of a benchmark */
 #define RECEIVE_SIZE (256u * 1024u) /* one call per reply, and room to notice a reply too long */
@@ -43,7 +48,7 @@ struct connection {
     unsigned requests; /* begun so far */
     size_t sent, received; /* of the message under way */
     const char *message; /* what it consists of */
-    long long begun_ns;
+    long long begun_ns, sent_ns;
 };
 
 static struct {
@@ -53,6 +58,7 @@ static struct {
     double seconds, warm;
     int pid;
     uint64_t requests_max;
+    bool datagrams;
 } ask = {.warm = 0.3};
 
 static struct {
@@ -60,6 +66,7 @@ static struct {
     struct connection *all;
     char *pattern, *received;
     uint64_t done, open; /* requests answered; requests not answered yet */
+    uint64_t lost; /* -u: sent again */
     uint64_t answered; /* within the measured time */
     uint64_t counted; /* those, and the ones that were open at its end: the latest of all */
     uint64_t histogram[OCTAVES * SUB];
@@ -138,6 +145,7 @@ static void send_more(struct connection *c) {
     while (c->sent < ask.size) {
         ssize_t n = send(c->fd, c->message + c->sent, ask.size - c->sent, MSG_NOSIGNAL);
         if (n < 0) {
+            if (errno == ECONNREFUSED && ask.datagrams) continue; /* about an earlier one */
             if (errno != EAGAIN) lost(c, strerror(errno));
             break;
         }
@@ -152,7 +160,7 @@ static void begin_request(struct connection *c) {
     c->requests++;
     c->message = run.pattern + (c->id * 1021u + c->requests * 67u) % SHIFT_MAX;
     c->sent = c->received = 0;
-    c->begun_ns = now_ns(CLOCK_MONOTONIC);
+    c->begun_ns = c->sent_ns = now_ns(CLOCK_MONOTONIC);
     run.open++;
     send_more(c);
 }
@@ -192,6 +200,26 @@ static void end_request(struct connection *c) {
     if (!run.ending) begin_request(c);
 }
 
+static void receive_datagram(struct connection *c) {
+    ssize_t n = recv(c->fd, run.received, RECEIVE_SIZE, 0);
+    if (n < 0 && errno != EAGAIN && errno != ECONNREFUSED) lost(c, strerror(errno));
+    if (n != (ssize_t)ask.size || memcmp(run.received, c->message, ask.size)) return;
+    c->received = ask.size;
+    end_request(c);
+}
+
+/* Whoever has waited for long asks again. */
+static void ask_again(long long now) {
+    for (unsigned i = 0; i < ask.connections; i++) {
+        struct connection *c = &run.all[i];
+        if (c->received == ask.size || now < c->sent_ns + RESEND_MS * (NS / 1000)) continue;
+        run.lost += run.measuring;
+        c->sent_ns = now;
+        c->sent = 0;
+        send_more(c);
+    }
+}
+
 static void receive(struct connection *c) {
     ssize_t n = recv(c->fd, run.received, RECEIVE_SIZE, 0);
     if (n < 0 && errno == EAGAIN) return;
@@ -206,11 +234,26 @@ static void receive(struct connection *c) {
 
 /* ── the run ───────────────────────────────────────────────────────────────────────────────── */
 
+/* A datagram reaches nobody, or somebody: ask until an answer tells. It is of another size than a
+ * request, so that a second answer is not taken for one. */
+static void wait_for_server(const struct connection *c, long long deadline_ns) {
+    const char *question = "??";
+    struct pollfd p = {.fd = c->fd, .events = POLLIN};
+    for (;;) {
+        ssize_t n = send(c->fd, question, ask.size == 1 ? 2 : 1, 0);
+        if (n > 0 && poll(&p, 1, 20) == 1 && recv(c->fd, run.received, RECEIVE_SIZE, 0) > 0) return;
+        if (server_gone()) die("the server died before it answered");
+        if (now_ns(CLOCK_MONOTONIC) > deadline_ns)
+            die("nobody answers at %s after %d s", ask.address, CONNECT_S);
+        usleep(5000);
+    }
+}
+
 /* The server may still be starting: refused or not there yet means: a little later again. */
 static void connect_one(struct connection *c, long long deadline_ns) {
     struct address a = address_of(ask.address);
     for (;;) {
-        c->fd = socket(a.family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        c->fd = socket(a.family, (ask.datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
         if (c->fd < 0) fail("load: socket");
         if (!connect(c->fd, &a.name.any, a.size)) break;
         int error = errno;
@@ -222,7 +265,10 @@ static void connect_one(struct connection *c, long long deadline_ns) {
             die("nobody listens at %s after %d s", ask.address, CONNECT_S);
         usleep(5000);
     }
-    send_at_once(c->fd);
+    if (ask.datagrams)
+        wait_for_server(c, deadline_ns);
+    else
+        send_at_once(c->fd);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
     int nonblocking = 1;
     if (ioctl(c->fd, FIONBIO, &nonblocking) || epoll_ctl(run.epoll, EPOLL_CTL_ADD, c->fd, &event))
@@ -273,12 +319,13 @@ static void look_at_clock(long long start_ns) {
 /* The last requests are waited for, not cut off: a server should see ends, not resets. */
 static void load(void) {
     static struct epoll_event events[EVENTS_MAX];
-    long long start_ns = now_ns(CLOCK_MONOTONIC), progress_ns = start_ns;
+    long long start_ns = now_ns(CLOCK_MONOTONIC), progress_ns = start_ns, asked_ns = start_ns;
     if (ask.requests_max) begin_measuring(start_ns);
     for (unsigned i = 0; i < ask.connections; i++) begin_request(&run.all[i]);
     while (run.open) {
         int n = epoll_wait(run.epoll, events, EVENTS_MAX, TICK_MS);
         long long now = now_ns(CLOCK_MONOTONIC);
+        if (ask.datagrams && now > asked_ns + TICK_MS * (NS / 1000)) ask_again(asked_ns = now);
         if (n > 0)
             progress_ns = now;
         else if (server_gone())
@@ -288,7 +335,11 @@ static void load(void) {
         for (int i = 0; i < n; i++) {
             struct connection *c = events[i].data.ptr;
             if (events[i].events & EPOLLOUT) send_more(c);
-            if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) receive(c);
+            if (!(events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))) continue;
+            if (ask.datagrams)
+                receive_datagram(c);
+            else
+                receive(c);
         }
         if (!ask.requests_max) look_at_clock(start_ns);
         if (run.ending && run.measuring && !ask.requests_max)
@@ -309,18 +360,20 @@ static void report(void) {
     double server_s = (double)(run.server_end_ns - run.server_begin_ns) / 1e9;
     if (ask.pid) printf(", \"server_cpu\": %.3f", server_s / seconds);
     if (ask.pid && run.answered) printf(", \"server_cpu_us\": %.4f", server_s * 1e6 / n);
+    if (ask.datagrams) printf(", \"lost\": %llu", (unsigned long long)run.lost);
     printf("}\n");
 }
 
 static void usage(void) {
-    fprintf(stderr, "usage: load [-w WARM] [-p PID] [-r REQUESTS] "
+    fprintf(stderr, "usage: load [-u] [-w WARM] [-p PID] [-r REQUESTS] "
                     "PORT|PATH CONNECTIONS SIZE SECONDS\n");
     exit(2);
 }
 
 int main(int argc, char **argv) {
-    for (int option; (option = getopt(argc, argv, "w:p:r:")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "uw:p:r:")) != -1;) {
         switch (option) {
+        case 'u': ask.datagrams = true; break;
         case 'w': ask.warm = atof(optarg); break;
         case 'p': ask.pid = atoi(optarg); break;
         case 'r': ask.requests_max = strtoull(optarg, NULL, 10); break;

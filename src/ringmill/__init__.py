@@ -19,6 +19,7 @@ from ringmill.face.task import Task
 from ringmill.face.spawn import current, drive, park, sleep, spawn, unpark, wait, yield_now
 from ringmill.face.scope import scope
 from ringmill.face.timeout import timeout
+from ringmill.face.every import Tick, every
 from ringmill.face.threads import in_thread
 from ringmill.face.chain import Chain
 
@@ -31,6 +32,7 @@ from ringmill.face.memory import lease
 from ringmill.core.op import Op
 from ringmill.face import call as _call
 from ringmill.face import composite as _composite
+from ringmill.face import sending as _sending
 from ringmill.face import transfer as _transfer
 from ringmill.face import names as _names
 from ringmill.face.call import *  # noqa: F403
@@ -58,7 +60,7 @@ from ringmill.watching.watch import watch
 
 # what can go wrong
 from ringmill.errors import (
-    Cancelled, ClosedError, IncompleteRead, RingmillError, WorkerError, WouldBlock,
+    Cancelled, ClosedError, IncompleteRead, NotAllSent, RingmillError, WorkerError, WouldBlock,
     WouldExceedBudget, WrongThread,
 )
 
@@ -70,6 +72,7 @@ tcp_listen = _composite.call_face(_composite.tcp_listen)
 tcp_connect = _composite.call_face(_composite.tcp_connect)
 makedirs = _composite.call_face(_names.makedirs)
 readlink = _composite.call_face(_names.readlink)
+sendmany = _composite.call_face(_sending.sendmany)
 run_process = _composite.call_face(_run_process)
 
 # from one descriptor to another, without a copy on the way where the kernel can
@@ -85,14 +88,14 @@ copy_file = _composite.call_face(_copying.copy_file)
 
 __all__ = [
     "Adaptive", "BinaryFile", "Cancelled", "Chain", "Change", "ClosedError", "Cluster", "Fiber",
-    "Fixed",
-    "IncompleteRead", "Lease", "Machine", "Memory", "Op", "PipeReader", "PipeWriter", "Process",
-    "Progress", "RawFile", "Relative", "Resolve", "RingmillError", "SharedEvent", "Task",
-    "TextFile", "WatchEvent", "WorkerError", "WouldBlock", "WouldExceedBudget", "WrongThread",
-    "aio", "alloc_write", "broadcast", "commit", "copy", "copy_file", "current", "drain", "drive",
-    "in_thread", "lease", "machine", "makedirs", "open_file", "open_process", "park", "probe",
-    "raw", "read_exactly", "read_file", "readlink", "run", "run_process", "scope", "sendfile",
-    "signals", "sleep", "spawn", "start_write", "tcp_connect", "tcp_listen", "timeout", "unpark",
-    "wait", "watch", "write_file", "yield_now",
+    "Fixed", "IncompleteRead", "Lease", "Machine", "Memory", "NotAllSent", "Op", "PipeReader",
+    "PipeWriter", "Process", "Progress", "RawFile", "Relative", "Resolve", "RingmillError",
+    "SharedEvent", "Task", "TextFile", "Tick", "WatchEvent", "WorkerError", "WouldBlock",
+    "WouldExceedBudget", "WrongThread", "aio", "alloc_write", "broadcast", "commit", "copy",
+    "copy_file", "current", "drain", "drive", "every", "in_thread", "lease", "machine", "makedirs",
+    "open_file", "open_process", "park", "probe", "raw", "read_exactly", "read_file", "readlink",
+    "run", "run_process", "scope", "sendfile", "sendmany", "signals", "sleep", "spawn",
+    "start_write", "tcp_connect", "tcp_listen", "timeout", "unpark", "wait", "watch", "write_file",
+    "yield_now",
 ]
 __all__ += _call.__all__

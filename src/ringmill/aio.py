@@ -8,8 +8,10 @@ task of ringmill (`ringmill.run(main())`), waited for in a fiber (`ringmill.wait
 from __future__ import annotations
 
 from ringmill.face.composite import read_exactly, tcp_connect, tcp_listen
+from ringmill.face.every import every
 from ringmill.face.memory import lease_op as lease
 from ringmill.face.names import makedirs, readlink
+from ringmill.face.sending import sendmany
 from ringmill.face.spawn import (
     join_op as join, park_op as park, sleep_op as sleep, yield_now_op as yield_now,
 )
@@ -34,9 +36,10 @@ from ringmill.watching.watch import async_watch as watch
 
 __all__ = [
     "BinaryFile", "PipeReader", "PipeWriter", "Process", "RawFile", "TextFile", "alloc_write",
-    "broadcast", "commit", "copy", "copy_file", "drain", "in_thread", "join", "lease", "makedirs",
-    "open_file", "open_process", "park", "raw", "read_exactly", "read_file", "readlink",
-    "run_process", "sendfile", "sleep", "start_write", "tcp_connect", "tcp_listen", "watch",
+    "broadcast", "commit", "copy", "copy_file", "drain", "every", "in_thread", "join", "lease",
+    "makedirs", "open_file", "open_process", "park", "raw", "read_exactly", "read_file", "readlink",
+    "run_process", "sendfile", "sendmany", "sleep", "start_write", "tcp_connect", "tcp_listen",
+    "watch",
     "write_file", "yield_now",
 ]
 __all__ += _ops.__all__

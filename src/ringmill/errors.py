@@ -39,6 +39,23 @@ class IncompleteRead(RingmillError, EOFError):
         return type(self), (self.partial, self.expected)
 
 
+class NotAllSent(RingmillError):
+    """Some messages of a `sendmany` were refused; the others went.
+
+    `sent`: how many went. `refused`: (number, OSError) of each that did not, counted from 0.
+    """
+
+    def __init__(self, sent: int, refused: list[tuple[int, OSError]]) -> None:
+        number, error = refused[0]
+        super().__init__(f"{len(refused)} of {sent + len(refused)} messages were refused; the "
+                         f"first is number {number}: {error}")
+        self.sent = sent
+        self.refused = refused
+
+    def __reduce__(self) -> tuple[type["NotAllSent"], tuple[int, list[tuple[int, OSError]]]]:
+        return type(self), (self.sent, self.refused)
+
+
 class WorkerError(RingmillError):
     """A worker of a Cluster failed; the others have been ended. Its traceback is in the message.
 

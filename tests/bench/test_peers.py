@@ -97,6 +97,17 @@ def test_a_server_is_measured(program: str, transport: str):
 
 
 @needs_cc
+@pytest.mark.parametrize("who", [
+    Contender("x", "echo_udp_loop.py", ("asyncio",)), Contender("x", "echo_udp.c"),
+], ids=lambda who: who.program)
+def test_a_server_of_datagrams_is_measured(who: Contender):
+    figures = serving.serve(who, serving.Traffic("udp", 5, 64), SHORT)
+    assert figures["requests"] > 0
+    assert figures["server_cpu_us"] > 0
+    assert figures["lost"] >= 0
+
+
+@needs_cc
 def test_a_busy_server_has_the_last_word():
     from bench import fairness
 

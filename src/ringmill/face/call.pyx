@@ -535,7 +535,8 @@ def recv_fds(sock, n, maxfds, *, flags=0):
 def waitid(idtype, id, options):
     """Wait for a child to change state, as os.waitid does. See waitid(2).
 
-    None when os.WNOHANG is given and no child is in that state.
+    None when os.WNOHANG is given and no child is in that state. idtype os.P_PIDFD waits for the
+    child of a descriptor of os.pidfd_open, which no other process can take the number of.
 
     >>> waitid(os.P_PID, child(), os.WEXITED).si_status
     7
