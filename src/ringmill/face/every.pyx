@@ -13,7 +13,6 @@ from libc.stdint cimport int64_t
 from ringmill.core.driver cimport check_thread
 from ringmill.core.machine cimport Machine, machine_here
 from ringmill.core.op cimport K_DONE, Op, op_complete_value, op_local
-from ringmill.core.ring cimport rm_now_ns
 from ringmill.core.timers cimport Timer
 from ringmill.face.fiber cimport wait
 
@@ -67,7 +66,7 @@ cdef class Metronome(Timer):
         return op
 
     cdef void expire(self) noexcept:
-        cdef int64_t number = (rm_now_ns() - self.began_ns) // self.interval_ns
+        cdef int64_t passed_ns = self.machine.timers.now() - self.began_ns
         cdef Op op = metronome_asking(self)
         cdef Tick tick
         if op is None:
@@ -77,7 +76,7 @@ cdef class Metronome(Timer):
         except MemoryError as error:
             op_complete_value(op, None, error)
             return
-        tick.number = max(number, self.taken + 1)
+        tick.number = max(passed_ns // self.interval_ns, self.taken + 1)
         tick.missed = tick.number - self.taken - 1
         self.taken = tick.number
         op_complete_value(op, tick, None)
@@ -143,7 +142,7 @@ cdef class every:
         cdef Metronome metronome = Metronome.__new__(Metronome)
         metronome.interval_ns = interval_of(interval)
         metronome.machine = machine_here()
-        metronome.began_ns = rm_now_ns()
+        metronome.began_ns = metronome.machine.timers.now()
         if self.metronome is not None:
             raise RuntimeError("an iteration is begun once; make a new one")
         self.metronome = metronome
