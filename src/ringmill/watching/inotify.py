@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import functools
 import os
 import struct
 from pathlib import Path
@@ -37,9 +36,15 @@ class Raw(NamedTuple):
     name: str
 
 
-@functools.cache
+_libc: Any = None  # opened at the first watch
+
+
 def libc() -> Any:
-    return ctypes.CDLL(None, use_errno=True)
+    """The C library."""
+    global _libc
+    if _libc is None:
+        _libc = ctypes.CDLL(None, use_errno=True)
+    return _libc
 
 
 def limit(name: str) -> str:
