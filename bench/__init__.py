@@ -13,6 +13,6 @@ No figure here is ever asserted: a benchmark that can fail by being slow is a te
 
 # Every question, in the order in which they are asked. A name is a module of this package.
 QUESTIONS = (
-    "yield_", "ready_await", "op", "echo", "udp", "latency", "wake", "fairness", "timers",
-    "instructions", "scaling", "splice", "write_behind",
+    "yield_", "ready_await", "op", "small_files", "walk", "echo", "udp", "latency", "wake",
+    "fairness", "timers", "instructions", "scaling", "splice", "write_behind",
 )

@@ -42,6 +42,9 @@ from ringmill.face.writes import alloc_write, commit, drain, start_write
 
 # files
 from ringmill.files import copying as _copying, whole as _whole
+from ringmill.files.entry import Entry
+from ringmill.files.temporary import temporary_directory, temporary_file_call as temporary_file
+from ringmill.files.walking import Entries, scandir_call as scandir, walk_call as walk
 from ringmill.files.call import BinaryFile, RawFile, TextFile, open_file
 
 # between threads, processes and signals
@@ -87,15 +90,15 @@ write_file = _composite.call_face(_whole.write_file)
 copy_file = _composite.call_face(_copying.copy_file)
 
 __all__ = [
-    "Adaptive", "BinaryFile", "Cancelled", "Chain", "Change", "ClosedError", "Cluster", "Fiber",
-    "Fixed", "IncompleteRead", "Lease", "Machine", "Memory", "NotAllSent", "Op", "PipeReader",
-    "PipeWriter", "Process", "Progress", "RawFile", "Relative", "Resolve", "RingmillError",
-    "SharedEvent", "Task", "TextFile", "Tick", "WatchEvent", "WorkerError", "WouldBlock",
-    "WouldExceedBudget", "WrongThread", "aio", "alloc_write", "broadcast", "commit", "copy",
-    "copy_file", "current", "drain", "drive", "every", "in_thread", "lease", "machine", "makedirs",
-    "open_file", "open_process", "park", "probe", "raw", "read_exactly", "read_file", "readlink",
-    "run", "run_process", "scope", "sendfile", "sendmany", "signals", "sleep", "spawn",
-    "start_write", "tcp_connect", "tcp_listen", "timeout", "unpark", "wait", "watch", "write_file",
-    "yield_now",
+    "Adaptive", "BinaryFile", "Cancelled", "Chain", "Change", "ClosedError", "Cluster", "Entries",
+    "Entry", "Fiber", "Fixed", "IncompleteRead", "Lease", "Machine", "Memory", "NotAllSent", "Op",
+    "PipeReader", "PipeWriter", "Process", "Progress", "RawFile", "Relative", "Resolve",
+    "RingmillError", "SharedEvent", "Task", "TextFile", "Tick", "WatchEvent", "WorkerError",
+    "WouldBlock", "WouldExceedBudget", "WrongThread", "aio", "alloc_write", "broadcast", "commit",
+    "copy", "copy_file", "current", "drain", "drive", "every", "in_thread", "lease", "machine",
+    "makedirs", "open_file", "open_process", "park", "probe", "raw", "read_exactly", "read_file",
+    "readlink", "run", "run_process", "scandir", "scope", "sendfile", "sendmany", "signals",
+    "sleep", "spawn", "start_write", "tcp_connect", "tcp_listen", "temporary_directory",
+    "temporary_file", "timeout", "unpark", "wait", "walk", "watch", "write_file", "yield_now",
 ]
 __all__ += _call.__all__

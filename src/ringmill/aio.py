@@ -20,7 +20,11 @@ from ringmill.face.transfer import broadcast, copy, sendfile
 from ringmill.files.binary import AsyncBinaryFile as BinaryFile, AsyncRawFile as RawFile
 from ringmill.files.copying import copy_file
 from ringmill.files.opening import open_file
+from ringmill.files.temporary import (
+    temporary_directory_op as temporary_directory, temporary_file,
+)
 from ringmill.files.text import AsyncTextFile as TextFile
+from ringmill.files.walking import scandir, walk
 from ringmill.files.whole import read_file, write_file
 from ringmill.face.writes import alloc_write_op as alloc_write
 from ringmill.ops import aio as _ops
@@ -37,9 +41,9 @@ from ringmill.watching.watch import async_watch as watch
 __all__ = [
     "BinaryFile", "PipeReader", "PipeWriter", "Process", "RawFile", "TextFile", "alloc_write",
     "broadcast", "commit", "copy", "copy_file", "drain", "every", "in_thread", "join", "lease",
-    "makedirs", "open_file", "open_process", "park", "raw", "read_exactly", "read_file", "readlink",
-    "run_process", "sendfile", "sendmany", "sleep", "start_write", "tcp_connect", "tcp_listen",
-    "watch",
+    "makedirs", "open_file", "open_process", "park", "raw", "read_exactly", "read_file",
+    "readlink", "run_process", "scandir", "sendfile", "sendmany", "sleep", "start_write",
+    "tcp_connect", "tcp_listen", "temporary_directory", "temporary_file", "walk", "watch",
     "write_file", "yield_now",
 ]
 __all__ += _ops.__all__

@@ -6,8 +6,9 @@ from cpython.bytes cimport (
     PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE, _PyBytes_Resize,
 )
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.string cimport memcpy
+from libc.stdint cimport int64_t
 from posix.unistd cimport close as posix_close
 
 from ringmill.core.address cimport address_unpack
@@ -22,10 +23,17 @@ import socket as socket_module
 cdef enum:
     COPY_MAX = 4096  # bytes; to copy more costs more than to cut
 
+cdef int64_t NS_SECONDS = 9_000_000_000  # of which the nanoseconds fit in 64 bits
+
 cdef object stat_result = os.stat_result
 cdef object waitid_result = os.waitid_result
 cdef object Socket = socket_module.socket
 
+
+cdef extern from "Python.h":
+    ctypedef struct PyTypeObject
+    object PyStructSequence_New(PyTypeObject *type)
+    void PyStructSequence_SetItem(PyObject *made, Py_ssize_t place, PyObject *value)  # steals
 
 cdef extern from "poll.h" nogil:
     enum:
@@ -60,11 +68,18 @@ cdef object data_taken(PyObject *data, Py_ssize_t size):
     return result
 
 
+cdef inline void put(object made, Py_ssize_t place, object value) noexcept:
+    Py_INCREF(value)
+    PyStructSequence_SetItem(<PyObject *>made, place, <PyObject *>value)
+
+
 cdef inline object seconds(const statx_timestamp *t):
     return t.tv_sec + t.tv_nsec * 1e-9
 
 
 cdef inline object nanoseconds(const statx_timestamp *t):
+    if -NS_SECONDS < t.tv_sec < NS_SECONDS:
+        return t.tv_sec * 1_000_000_000 + t.tv_nsec
     return <object>t.tv_sec * 1_000_000_000 + t.tv_nsec
 
 
@@ -73,14 +88,28 @@ cdef object stat_of(const rm_aux *aux):
     cdef statx_timestamp a = aux.stx.stx_atime
     cdef statx_timestamp m = aux.stx.stx_mtime
     cdef statx_timestamp c = aux.stx.stx_ctime
-    return stat_result((
-        aux.stx.stx_mode, aux.stx.stx_ino,
-        makedev(aux.stx.stx_dev_major, aux.stx.stx_dev_minor), aux.stx.stx_nlink,
-        aux.stx.stx_uid, aux.stx.stx_gid, aux.stx.stx_size,
-        a.tv_sec, m.tv_sec, c.tv_sec, seconds(&a), seconds(&m), seconds(&c),
-        nanoseconds(&a), nanoseconds(&m), nanoseconds(&c),
-        aux.stx.stx_blksize, aux.stx.stx_blocks,
-        makedev(aux.stx.stx_rdev_major, aux.stx.stx_rdev_minor)))
+    # Filled as it is made: of a tuple it would be copied.
+    cdef object made = PyStructSequence_New(<PyTypeObject *>stat_result)
+    put(made, 0, aux.stx.stx_mode)
+    put(made, 1, aux.stx.stx_ino)
+    put(made, 2, makedev(aux.stx.stx_dev_major, aux.stx.stx_dev_minor))
+    put(made, 3, aux.stx.stx_nlink)
+    put(made, 4, aux.stx.stx_uid)
+    put(made, 5, aux.stx.stx_gid)
+    put(made, 6, aux.stx.stx_size)
+    put(made, 7, a.tv_sec)
+    put(made, 8, m.tv_sec)
+    put(made, 9, c.tv_sec)
+    put(made, 10, seconds(&a))
+    put(made, 11, seconds(&m))
+    put(made, 12, seconds(&c))
+    put(made, 13, nanoseconds(&a))
+    put(made, 14, nanoseconds(&m))
+    put(made, 15, nanoseconds(&c))
+    put(made, 16, aux.stx.stx_blksize)
+    put(made, 17, aux.stx.stx_blocks)
+    put(made, 18, makedev(aux.stx.stx_rdev_major, aux.stx.stx_rdev_minor))
+    return made
 
 
 cdef object waitid_of(const rm_aux *aux):
