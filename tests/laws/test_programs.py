@@ -25,19 +25,20 @@ ONLY = os.environ.get("RINGMILL_LAWS")
 def run_program(kernel: str, seed: int, folder: Path, steps: int = STEPS) -> int:
     """A machine, a program of `steps` steps, and its end; how many steps were taken."""
     dice = random.Random(seed)
+    machine = SimMachine(seed, faults=FAULTS) if kernel == "sim" else machines.make(kernel)
     try:
-        with (SimMachine(seed, faults=FAULTS) if kernel == "sim" else machines.make(kernel)
-              ) as machine:
-            program = Program(machine, folder)
-            for _ in range(steps):
-                program.step(dice.choice(Program.ACTIONS), dice.getrandbits(16),
-                             dice.getrandbits(16), dice.getrandbits(16))
-            program.finish()
-            program.check()
-            return program.steps
+        program = Program(machine, folder)
+        for _ in range(steps):
+            program.step(dice.choice(Program.ACTIONS), dice.getrandbits(16),
+                         dice.getrandbits(16), dice.getrandbits(16))
+        program.finish()
+        program.check()
     except BaseException as error:
         error.add_note(f"the program of seed {seed} on {kernel}")
+        machine.end()  # close() would wait for strands that a broken law may have stopped for ever
         raise
+    machine.close()
+    return program.steps
 
 
 def run_all(kernel: str, seeds: Iterable[int], folder: Path) -> int:
