@@ -418,7 +418,7 @@ def test_a_small_queue_goes_step_by_step(kernel, hello):
 @pytest.mark.parametrize("slots", range(2, 6))
 def test_out_of_slots_half_way(kernel, hello, tmp_path, slots):
     """What was pushed already does not happen; a step alone would not have been refused."""
-    with ringmill.Machine(kernel=kernel, ops_max=slots) as machine:
+    with ringmill.Machine(kernel=kernel, ops_max=slots, on_full="raise") as machine:
         chain = Chain()
         for n in range(6):
             chain.open(tmp_path / str(n), os.O_CREAT | os.O_WRONLY)
@@ -426,6 +426,17 @@ def test_out_of_slots_half_way(kernel, hello, tmp_path, slots):
             chain.run()
         ringmill.nop()
         assert os.listdir(tmp_path) == ["hello"]
+        assert machine.stats()["ops_live"] == 0
+
+
+@pytest.mark.parametrize("slots", range(1, 4))
+def test_a_chain_stands_in_line_step_by_step(kernel, hello, slots):
+    """More steps than slots, and others who have them: each takes its turn, in its order."""
+    with ringmill.Machine(kernel=kernel, ops_max=slots) as machine:
+        others = [aio.nop() for _ in range(10)]
+        assert reading(hello).run()[2] == HELLO
+        for op in others:
+            ringmill.wait(op)
         assert machine.stats()["ops_live"] == 0
 
 

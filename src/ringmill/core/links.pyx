@@ -148,6 +148,8 @@ cdef class Links(Collector):
             return False
         if self.count + ROOM_LEFT > ring.sq_entries // 2:
             return False
+        if driver.patient and driver.ops_live + self.count > driver.ops_max:
+            return False  # one step at a time can stand in line
         if rm_sq_room(ring) < self.count + ROOM_LEFT:
             driver.make_room(ring)
         try:
