@@ -26,7 +26,7 @@ from ringmill.face.chain import Chain
 # memory within budgets
 from ringmill.core.figures import Memory
 from ringmill.core.lease import Lease
-from ringmill.face.memory import lease
+from ringmill.face.memory import SlotCall as Slot, lease
 
 # ops: one system call each, named as in `os` and `socket`; ops/table/ has them all
 from ringmill.core.op import Op
@@ -93,7 +93,7 @@ __all__ = [
     "Adaptive", "BinaryFile", "Cancelled", "Chain", "Change", "ClosedError", "Cluster", "Entries",
     "Entry", "Fiber", "Fixed", "IncompleteRead", "Lease", "Machine", "Memory", "NotAllSent", "Op",
     "PipeReader", "PipeWriter", "Process", "Progress", "RawFile", "Relative", "Resolve",
-    "RingmillError", "SharedEvent", "Task", "TextFile", "Tick", "WatchEvent", "WorkerError",
+    "RingmillError", "SharedEvent", "Slot", "Task", "TextFile", "Tick", "WatchEvent", "WorkerError",
     "WouldBlock", "WouldExceedBudget", "WrongThread", "aio", "alloc_write", "broadcast", "commit",
     "copy", "copy_file", "current", "drain", "drive", "every", "in_thread", "lease", "machine",
     "makedirs", "open_file", "open_process", "park", "probe", "raw", "read_exactly", "read_file",

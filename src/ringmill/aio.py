@@ -29,6 +29,7 @@ from ringmill.files.whole import read_file, write_file
 from ringmill.face.writes import alloc_write_op as alloc_write
 from ringmill.ops import aio as _ops
 from ringmill.ops.aio import *  # noqa: F403
+from ringmill.ops.slot import Slot
 from ringmill.ops.raw import raw
 from ringmill.processes.pipes import (
     AsyncPipeReader as PipeReader, AsyncPipeWriter as PipeWriter,
@@ -39,6 +40,7 @@ from ringmill.processes.run import run_process
 from ringmill.watching.watch import async_watch as watch
 
 __all__ = [
+    "Slot",
     "BinaryFile", "PipeReader", "PipeWriter", "Process", "RawFile", "TextFile", "alloc_write",
     "broadcast", "commit", "copy", "copy_file", "drain", "every", "in_thread", "join", "lease",
     "makedirs", "open_file", "open_process", "park", "raw", "read_exactly", "read_file",

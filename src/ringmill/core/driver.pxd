@@ -59,6 +59,7 @@ cdef class Driver:
     cdef int turning               # the machine turns: whoever runs now must not wait
     cdef bint looking              # CQEs are being taken in, or timers: wakes go to `urgent`
     cdef Waiter current            # who is running
+    cdef object given              # the op that is begun next: a Slot's; else None
     cdef object behind             # writes that nobody waits for yet; None: there were none
     cdef public uint64_t write_behind_max  # bytes of them that may be under way
     cdef public object on_write_error      # who is told of a failure that nobody else was told of

@@ -63,6 +63,12 @@ cdef class Op:
 cdef class Names:                  # op.error of an op on two paths: both, as they were given
     cdef object first, second
 
+cdef inline Op op_given(Driver driver):
+    """The op to be used again; once: what is begun while its arguments are looked at is another."""
+    cdef Op op = <Op>driver.given
+    driver.given = None
+    return op
+
 cdef Op op_new(int kind)
 cdef Op op_new_shielded(int kind)
 cdef Op op_detached(Driver driver, int kind)

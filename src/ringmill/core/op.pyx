@@ -77,7 +77,7 @@ cdef Op op_new(int kind):
     cdef Waiter current = driver.current
     if current is not None and current.must_raise:
         current.raise_pending()
-    cdef Op op = Op.__new__(Op)
+    cdef Op op = op_given(driver) if driver.given is not None else Op.__new__(Op)
     op.driver = driver
     op.kind = kind
     return op

@@ -1,4 +1,4 @@
-"""What programs say about memory: lease, in both faces.
+"""What programs say about memory: lease, in both faces; slots, in the call face.
 
 Functions whose name ends in `_op` are the awaitable face; ringmill/aio.py gives them their
 public names. Knows leases and fibers; does not know what the memory is for.
@@ -7,6 +7,7 @@ from ringmill.core.driver cimport Driver, here
 from ringmill.core.lease cimport budget_here, lease_now, lease_op as core_lease_op
 from ringmill.core.op cimport Op
 from ringmill.face.fiber cimport wait
+from ringmill.ops.slot cimport Slot
 
 
 def lease(n, *, on_full=None):
@@ -33,3 +34,30 @@ def lease_op(n, *, on_full=None):
     """
     cdef Driver driver = here()
     return core_lease_op(driver, budget_here(driver), n, on_full)
+
+
+cdef class SlotCall:
+    """One op at a time, without any allocation: as the calls of the same names.
+
+    Each uses the same op again; see `aio.Slot` for the awaitable face.
+    """
+    cdef Slot slot
+
+    def __cinit__(self):
+        self.slot = Slot()
+
+    def readinto(self, fd, buffer, offset=None):
+        """As ringmill.readinto."""
+        return wait(self.slot.readinto_op(fd, buffer, offset))
+
+    def write(self, fd, data, offset=None):
+        """As ringmill.write."""
+        return wait(self.slot.write_op(fd, data, offset))
+
+    def recv_into(self, sock, buffer):
+        """As ringmill.recv_into."""
+        return wait(self.slot.recv_into_op(sock, buffer))
+
+    def send(self, sock, data):
+        """As ringmill.send."""
+        return wait(self.slot.send_op(sock, data))
