@@ -20,6 +20,8 @@
 /* The answers come within the enter that asks; a kernel that needs longer lacks the behaviour. */
 #define ANSWER_NS 200000000
 
+#define REFUSALS_MAX 100 /* of an enter, before the kernel is believed to mean it */
+
 #define PROBE_ENTRIES 8 /* at most three SQEs are ever in flight */
 #define PROBE_BUFFERS 4 /* entries of the buffer ring, a power of two; one is used per try */
 #define BUFFER_SIZE 16
@@ -111,10 +113,14 @@ static bool open_bench(struct bench *bench, const struct rm_config *config) {
 
 /* ── tries ── */
 
+/* Not now; nothing has been taken. */
+static bool refused(int error) { return error == -EINTR || error == -EAGAIN || error == -EBUSY; }
+
 /* The next CQE, entering if need be. False: there is none. */
 static bool next_cqe(struct bench *bench, struct io_uring_cqe *cqe) {
-    int error = rm_enter(&bench->ring, 1, ANSWER_NS);
-    while (error == -EINTR) error = rm_enter(&bench->ring, 1, ANSWER_NS);
+    int error = -EINTR;
+    for (unsigned tries = 0; refused(error) && tries < REFUSALS_MAX; tries++)
+        error = rm_enter(&bench->ring, 1, ANSWER_NS);
     return rm_reap(&bench->ring, cqe, 1) == 1;
 }
 
@@ -123,8 +129,13 @@ static bool next_cqe(struct bench *bench, struct io_uring_cqe *cqe) {
 static void try(struct bench *bench, struct io_uring_cqe *first) {
     struct io_uring_cqe cqe;
     memset(first, 0, sizeof *first);
-    first->res = -ETIME;
-    if (!next_cqe(bench, first) || !(first->flags & IORING_CQE_F_MORE)) return;
+    do { /* not the answer to an earlier question, which came late */
+        if (!next_cqe(bench, first)) {
+            first->res = -ETIME;
+            return;
+        }
+    } while (first->user_data != TRIED);
+    if (!(first->flags & IORING_CQE_F_MORE)) return;
     rm_push(&bench->ring, IORING_OP_ASYNC_CANCEL, -1, ENDED)->addr = TRIED;
     for (bool alive = true, asked = true; alive || asked;) {
         if (!next_cqe(bench, &cqe)) break;
