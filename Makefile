@@ -29,7 +29,7 @@ help:
 	@echo "make test      linters, type checker and the test suite (ARGS='-k name')"
 	@echo "make lint      linters and type checker alone"
 	@echo "make test-all  the suite on every CPython >= 3.11 found"
-	@echo "make test-old  the suite with what older kernels lack masked out"
+	@echo "make test-kernels  the suite with what older kernels lack masked out"
 	@echo "make asan      the suite under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make soak      a million of everything, and nothing grows"
 	@echo "make fuzz      random programs for long; KERNEL=sim|soft|linux for one kernel alone"
@@ -78,8 +78,8 @@ gen: $(VENV)/.made
 test-all:
 	$(PYTHON) tools/test_all.py $(ARGS)
 
-test-old: build
-	$(PY) tools/test_old.py $(ARGS)
+test-kernels: build
+	$(PY) tools/test_kernels.py $(ARGS)
 
 asan: $(VENV)/.made
 	$(ON_PATH) $(PY) tools/asan.py $(ARGS)
@@ -99,5 +99,5 @@ clean:
 	rm -rf .venv .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests bench tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help build demo test lint format gen test-all test-old asan soak fuzz bench clean
+.PHONY: help build demo test lint format gen test-all test-kernels asan soak fuzz bench clean
 .DEFAULT_GOAL := help
