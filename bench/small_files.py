@@ -19,7 +19,7 @@ POOL = Contender("uvloop thread pool", "files_pool.py", ("uvloop", "os"), ("uvlo
 AIOFILES = Contender("aiofiles on uvloop", "files_pool.py", ("uvloop", "aiofiles"),
                      ("aiofiles", "uvloop"))
 OTHERS = (POOL.name, AIOFILES.name, PLAIN.name)
-WHO = [
+CONTENDERS = [
     Contender("ringmill ops", "files_ringmill.py", ("ops",), RINGMILL, OTHERS),
     Contender("ringmill read_file", "files_ringmill.py", ("read_file",), RINGMILL, OTHERS),
     Contender("ringmill open_file", "files_ringmill.py", ("open_file",), RINGMILL, OTHERS),
@@ -43,5 +43,5 @@ def run(plan: Plan) -> Answer:
         def traced(who: Contender, _cell: str) -> Figures:
             return system_calls(who, (folder, str(DEPTH)), plan)
 
-        rows = compare(plan, ["warm"], WHO, timed, traced if plan.strace else None)
+        rows = compare(plan, ["warm"], CONTENDERS, timed, traced if plan.strace else None)
     return Answer("small_files", __doc__.splitlines()[0], METRICS, rows)

@@ -23,7 +23,7 @@ ZERO_COPY = Contender("ringmill read + sendall, zero_copy", "splice_ringmill.py"
                       ("ringmill",), against=(COPIES.name,))
 OURS = Contender("ringmill sendfile", "splice_ringmill.py", ("sendfile",), ("ringmill",),
                  against=(READS.name, PLAIN.name, C.name))
-WHO = (OURS, READS, ZERO_COPY, PLAIN, COPIES, C)
+CONTENDERS = (OURS, READS, ZERO_COPY, PLAIN, COPIES, C)
 METRICS = (
     Metric("cpu_ns", "CPU ns per MiB"),
     Metric("ns", "ns per MiB", word="time"),
@@ -42,5 +42,5 @@ def run(plan: Plan) -> Answer:
         def traced(who: Contender, _cell: str) -> Figures:
             return system_calls(who, (str(path),), plan)
 
-        rows = compare(plan, [CELL], WHO, timed, traced if plan.strace else None)
+        rows = compare(plan, [CELL], CONTENDERS, timed, traced if plan.strace else None)
     return Answer("splice", __doc__.splitlines()[0], METRICS, rows)

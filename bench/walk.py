@@ -14,7 +14,7 @@ FOLDERS = 1000
 IN_EACH = 100
 RINGMILL = ("ringmill",)
 PLAIN = Contender("os.scandir and stat", "walk_plain.py")
-WHO = [
+CONTENDERS = [
     Contender("ringmill fiber", "walk_ringmill.py", ("fiber",), RINGMILL, (PLAIN.name,)),
     Contender("ringmill task", "walk_ringmill.py", ("task",), RINGMILL, (PLAIN.name,)),
     PLAIN,
@@ -46,5 +46,5 @@ def run(plan: Plan) -> Answer:
         def traced(who: Contender, _cell: str) -> Figures:
             return system_calls(who, (folder,), plan)
 
-        rows = compare(plan, ["warm"], WHO, timed, traced if plan.strace else None)
+        rows = compare(plan, ["warm"], CONTENDERS, timed, traced if plan.strace else None)
     return Answer("walk", __doc__.splitlines()[0], METRICS, rows)

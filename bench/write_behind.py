@@ -1,4 +1,4 @@
-"""Wouldn't you just use a separate thread? 64 writes of 4 KiB at once, by ring and by threads.
+"""What does a write that nobody waits for cost, and what one in a thread of its own?
 
 To a file that is on stable storage when the write returns (O_DSYNC), past the page cache
 (O_DIRECT) and through it, and to the page cache alone.
@@ -22,6 +22,7 @@ OURS = Contender("ringmill start_write", "behind_ringmill.py", ("start_write",),
                  against=AGAINST)
 FIBERS = Contender("ringmill write, 64 fibers", "behind_ringmill.py", ("fibers",), ("ringmill",),
                    against=AGAINST)
+CONTENDERS = (OURS, FIBERS, *POOLS, PLAIN)
 METRICS = (
     Metric("ns", "ns per write"),
     Metric("cpu_ns", "CPU ns", word="CPU"),
@@ -41,6 +42,5 @@ def run(plan: Plan) -> Answer:
         def traced(who: Contender, cell: str) -> Figures:
             return system_calls(who, (cell, str(path)), plan)
 
-        rows = compare(plan, CELLS, (OURS, FIBERS, *POOLS, PLAIN), timed,
-                       traced if plan.strace else None)
+        rows = compare(plan, CELLS, CONTENDERS, timed, traced if plan.strace else None)
     return Answer("write_behind", __doc__.splitlines()[0], METRICS, rows)

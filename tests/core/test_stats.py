@@ -11,12 +11,13 @@ from ringmill import aio
 
 ALIVE = {
     "ops_live", "ops_in_line", "views_held", "blocks_held", "buffers_lent", "leases", "strands",
-    "ready", "timers",
+    "ready", "timers", "writes_behind", "write_behind_bytes",
 }
 LIMITS = {"ops_max", "slots"}
 COUNTED = {
     "buffers_starved", "enters", "submitted", "reaped", "beside_enters", "beside_submitted",
     "stale", "switches", "max_switches_between_io", "waits", "spins", "spins_won",
+    "zero_copy_sends", "zero_copy_copied",
 }
 
 

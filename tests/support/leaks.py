@@ -12,10 +12,10 @@ from typing import Any
 
 # The counters of machine.stats() that are zero when nobody waits for anything: ops alive or in
 # line, Python buffers and blocks they hold, slices of buffer rings, leases of the arena, fibers and
-# tasks that have not ended, those that could run, timers.
+# tasks that have not ended, those that could run, timers, writes that nobody has waited for.
 AT_REST = (
     "ops_live", "ops_in_line", "views_held", "blocks_held", "buffers_lent", "leases", "strands",
-    "ready", "timers",
+    "ready", "timers", "writes_behind",
 )
 
 

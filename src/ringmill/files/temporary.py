@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
-import shutil
-import tempfile
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -45,7 +42,7 @@ async def _nameless(folder: str, permissions: int) -> int:
         if error.errno not in NO_TMPFILE:
             raise
     for _ in range(NAMES_MAX):
-        path = os.path.join(folder, f"tmp{secrets.token_hex(6)}")
+        path = os.path.join(folder, f"tmp{os.urandom(6).hex()}")
         try:
             fd = await aio.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, permissions)
         except FileExistsError:
@@ -55,9 +52,21 @@ async def _nameless(folder: str, permissions: int) -> int:
     raise FileExistsError(errno.EEXIST, "no free name for a temporary file", folder)
 
 
+def _default_folder() -> str:
+    import tempfile  # not before: it brings OpenSSL along, which `import ringmill` need not
+
+    return tempfile.gettempdir()
+
+
+def _remove_tree(path: str) -> None:
+    import shutil
+
+    shutil.rmtree(path)
+
+
 def _request(mode: str, buffering: int, encoding: str | None, errors: str | None,
              newline: str | None, dir: StrPath | None) -> tuple[Request, str]:
-    folder = tempfile.gettempdir() if dir is None else os.fspath(dir)
+    folder = _default_folder() if dir is None else os.fspath(dir)
     asked = request(folder, mode, buffering, encoding, errors, newline, True, None, None, 0o600)
     if not (asked.mode.readable and asked.mode.writable):
         raise ValueError(f"a temporary file is read and written (w+b, w+), unlike {mode!r}")
@@ -87,9 +96,9 @@ temporary_file_call.__doc__ = (temporary_file.__doc__ or "").replace("`async wit
 
 
 async def _make_folder(prefix: str, suffix: str, dir: StrPath | None) -> str:
-    above = tempfile.gettempdir() if dir is None else os.path.abspath(dir)
+    above = _default_folder() if dir is None else os.path.abspath(dir)
     for _ in range(NAMES_MAX):
-        path = os.path.join(above, f"{prefix}{secrets.token_hex(6)}{suffix}")
+        path = os.path.join(above, f"{prefix}{os.urandom(6).hex()}{suffix}")
         try:
             await aio.mkdir(path, 0o700)
         except FileExistsError:
@@ -114,7 +123,7 @@ class Temporary:
         """In a thread, since nobody knows how much there is; cancelled, it is done all the same."""
         path, self._path = self._path, ""
         if path:
-            await in_thread_op(shutil.rmtree, path)
+            await in_thread_op(_remove_tree, path)
 
 
 class temporary_directory(Temporary):

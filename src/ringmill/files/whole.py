@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from typing import TYPE_CHECKING, Any, overload
 
@@ -176,7 +175,7 @@ async def beside(path: Any, mode: int) -> tuple[int, Any]:
     """A new file in the folder of `path`: its descriptor and its name."""
     folder, base = os.path.split(path)
     for _ in range(NAMES_MAX):
-        mark = secrets.token_hex(6)
+        mark = os.urandom(6).hex()
         # A name of 255 bytes must not become too long.
         if isinstance(path, bytes):
             name = os.path.join(folder, b"." + base[:200] + b"." + mark.encode())

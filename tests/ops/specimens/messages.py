@@ -71,11 +71,13 @@ def send_fds_waits(lab: Lab) -> Scene:
     letters: list[Any] = []  # it may be sent between two of the reads that make room
 
     def read() -> None:
+        theirs.setblocking(False)  # recv_fds forgets its flags before 3.13
         with contextlib.suppress(BlockingIOError):
             while True:
-                data, fds, *rest = socket.recv_fds(theirs, 1 << 16, 1, socket.MSG_DONTWAIT)
+                data, fds, *rest = socket.recv_fds(theirs, 1 << 16, 1)
                 if fds:  # what was in the way may come with it
                     letters.append((data[-len(DATA):], fds, *rest))
+        theirs.setblocking(True)
 
     def letter() -> Any:
         return letters[0] if letters else socket.recv_fds(theirs, 100, 1)
