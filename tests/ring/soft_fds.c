@@ -188,7 +188,8 @@ static void what_is_masked_is_refused(struct rm_ring *ring) {
     config.masked = RM_BUFFER_RINGS | RM_ACCEPT_MULTISHOT | RM_CQE_SKIP | RM_CANCEL_FD;
     CHECK_EQUAL(rm_open(&masked, ring->kernel, &config), 0);
     CHECK(!rm_has_op(&masked, IORING_OP_SEND));
-    CHECK_EQUAL(masked.behaviours, RM_POLL_MULTISHOT | RM_DIRECT_FILES);
+    CHECK_EQUAL(masked.behaviours,
+                RM_POLL_MULTISHOT | RM_SEND_TO | RM_SEND_WHOLE | RM_DIRECT_FILES);
     push_buffer(&masked, IORING_OP_SEND, 0, "x", 1, 1);
     expect(&masked, 1, -EINVAL);
     rm_push(&masked, IORING_OP_ACCEPT, 0, 2)->ioprio = IORING_ACCEPT_MULTISHOT;

@@ -56,7 +56,7 @@ cdef int peer_out(Op op, object address) except -1:
 cdef bint destination_out(Op op, object address) except? True:
     """Whom to send the op's buffer to; true: in a msghdr, where the kernel's SEND takes no address
     (before 6.1)."""
-    cdef msghdr *message = &op.aux.net.msg
+    cdef msghdr *message
     hold_aux(op)
     op.aux.net.address_len = address_pack(address, &op.aux.net.address)
     op.error = address
