@@ -50,10 +50,9 @@ def test_a_reader_in_the_same_program(ends: tuple[int, int], face: str, name: st
     attempt = Attempt(face, name, Scene(given))
     received = b""
     while attempt.outcomes == []:
-        with_data = ringmill.poll(reader, select.POLLIN)
-        assert with_data == select.POLLIN
-        received += ringmill.read(reader, 1 << 16)
-        ringmill.sleep(0)
+        if select.select([reader], [], [], 0)[0]:  # not waited for: it may have been the last
+            received += ringmill.read(reader, 1 << 16)
+        ringmill.sleep(0.0001)
     kind, written = attempt.ended()
     assert kind == "value"
     if written is None:
