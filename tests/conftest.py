@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 
@@ -94,6 +95,16 @@ def _open_pipe() -> Iterator[tuple[int, int]]:
 
 pipe = pytest.fixture(_open_pipe, name="pipe")
 other_pipe = pytest.fixture(_open_pipe, name="other_pipe")
+
+
+@pytest.fixture
+def tcp() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A connected pair over the loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as server, \
+            socket.create_connection(server.getsockname()) as ours:
+        theirs, _ = server.accept()
+        with theirs:
+            yield ours, theirs
 
 
 @pytest.fixture(autouse=True)

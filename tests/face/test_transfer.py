@@ -33,16 +33,6 @@ def scratch(tmp_path):
         yield opened
 
 
-@pytest.fixture
-def tcp():
-    """A connected pair over the loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as server, \
-            socket.create_connection(server.getsockname()) as ours:
-        theirs, _ = server.accept()
-        with theirs:
-            yield ours, theirs
-
-
 class Reader(threading.Thread):
     """Takes all that comes, beside the test; slowly when asked."""
 

@@ -16,18 +16,9 @@ import pytest
 
 import ringmill
 from files.both import opened
+from support.limits import limited
 
 pytestmark = pytest.mark.usefixtures("machine")
-
-
-@contextlib.contextmanager
-def limited(what, n):
-    soft, hard = resource.getrlimit(what)
-    resource.setrlimit(what, (n, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(what, (soft, hard))
 
 
 @pytest.mark.parametrize("mode", ["w", "wb"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import resource
@@ -13,19 +12,10 @@ import pytest
 
 import ringmill
 from support.faces import call
+from support.limits import limited
 
 pytestmark = pytest.mark.usefixtures("machine")
 SIZES = [0, 1, 16_383, 16_384, 16_385, 70_000, 3_000_000]
-
-
-@contextlib.contextmanager
-def limited(what, n):
-    soft, hard = resource.getrlimit(what)
-    resource.setrlimit(what, (n, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(what, (soft, hard))
 
 
 @pytest.mark.parametrize("size", SIZES)

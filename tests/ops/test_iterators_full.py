@@ -9,7 +9,6 @@ from __future__ import annotations
 import array
 import fcntl
 import os
-import resource
 import socket
 import termios
 from typing import Any
@@ -23,6 +22,7 @@ from ops.trying import Iteration, step, until
 from ringmill.ops import fields
 from ringmill.ops.entry import ENTRIES
 from support import leaks
+from support.limits import no_descriptors
 
 GROUP_BYTES = 128 * 16384  # all that a group holds at once (core/machine.pyx)
 PAUSE = 64  # results in line beyond which an iterator is paused (core/each.pyx)
@@ -97,21 +97,8 @@ def test_out_of_descriptors(lab: Lab, face: str) -> None:
     listener = lab.listening
     clients = [lab.dial(listener) for _ in range(3)]
     each = Iteration(face, "accept_each", listener)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))), hard))
-    filling: list[int] = []
-    try:
-        while True:
-            try:
-                filling.append(os.dup(0))
-            except OSError:
-                break
-        with pytest.raises(OSError, match="Too many open files"):
-            each.next()
-    finally:
-        for fd in filling:
-            os.close(fd)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with no_descriptors(), pytest.raises(OSError, match="Too many open files"):
+        each.next()
     for _ in clients:
         each.next().close()
     each.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import gc
 import os
-import resource
 import select
 import socket
 import struct
@@ -17,6 +16,7 @@ import pytest
 import ringmill
 from ops.lab import Lab
 from support import faces
+from support.limits import no_descriptors
 
 pytestmark = pytest.mark.usefixtures("machine")
 
@@ -208,19 +208,6 @@ def test_a_pipe_nobody_takes(lab: Lab, machine: Any) -> None:
 
 def test_no_descriptors_left(lab: Lab, face: str) -> None:
     faces.call(face, "nop")
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    highest = max(map(int, os.listdir("/proc/self/fd")))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (highest, hard))
-    held = []
-    try:
-        for fd in iter(lambda: os.dup(lab.hello), -1):
-            held.append(fd)
-    except OSError:
-        pass
-    try:
+    with no_descriptors():
         error = failing(face, "pipe")
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        for fd in held:
-            os.close(fd)
     assert error.errno == errno.EMFILE

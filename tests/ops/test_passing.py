@@ -14,6 +14,7 @@ from ops.lab import HELLO, Lab, drain
 from ops.trying import until
 from ringmill import aio
 from support import faces, leaks, programs
+from support.limits import limited
 
 SO_PASSPIDFD = 76  # 6.5
 SCM_PIDFD = 4
@@ -120,16 +121,14 @@ def test_no_place_in_the_process(lab: Lab, face: str) -> None:
     """EMFILE half-way: those that found a place arrive, the rest is told."""
     ours, theirs = lab.pair()
     socket.send_fds(theirs, [b"x"], [lab.hello] * 5)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(leaks.open_fds())
     taken = [os.dup(lab.hello)]
     while taken[-1] < highest:  # fill the gaps
         taken.append(os.dup(lab.hello))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (taken[-1] + 3, hard))
     try:
-        data, fds, flags, _ = faces.call(face, "recv_fds", ours, 10, 5)
+        with limited(resource.RLIMIT_NOFILE, taken[-1] + 3):
+            data, fds, flags, _ = faces.call(face, "recv_fds", ours, 10, 5)
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for fd in taken:
             os.close(fd)
     assert (data, len(fds)) == (b"x", 2)

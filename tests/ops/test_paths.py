@@ -18,6 +18,7 @@ from ops.lab import HELLO, Lab, unblocked
 from ops.specimens import Scene
 from ops.trying import tried
 from support import faces
+from support.limits import limited
 
 pytestmark = pytest.mark.usefixtures("machine")
 
@@ -344,12 +345,8 @@ def test_fallocate_in_the_middle(lab: Lab, face: str, how: str,
 def test_beyond_the_limit_of_file_sizes(lab: Lab, face: str, name: str) -> None:
     """RLIMIT_FSIZE: an error, no signal, and the file is what it was."""
     os.write(lab.scratch, b"data")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
-    try:
+    with limited(resource.RLIMIT_FSIZE, 1 << 20):
         error = failing(face, name, lab.scratch, *((0,) if name == "fallocate" else ()), 2 << 20)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert error.errno == errno.EFBIG
     assert os.fstat(lab.scratch).st_size == 4
 

@@ -13,6 +13,7 @@ import resource
 import pytest
 
 from support.faces import call
+from support.limits import limited
 
 LIMIT = 100_000
 
@@ -22,13 +23,8 @@ LIMIT = 100_000
 def test_a_file_that_may_not_grow(face, tmp_path, offset):
     fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
     data = os.urandom(3 * LIMIT)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, hard))
-    try:
-        with pytest.raises(OSError, match="large") as caught:
-            call(face, "write_all", fd, data, offset=offset)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with limited(resource.RLIMIT_FSIZE, LIMIT), pytest.raises(OSError, match="large") as caught:
+        call(face, "write_all", fd, data, offset=offset)
     assert caught.value.errno == errno.EFBIG
     assert os.pread(fd, 3 * LIMIT, 0) == data[:LIMIT]
     assert os.lseek(fd, 0, os.SEEK_CUR) == (0 if offset == 0 else LIMIT)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-import resource
 import threading
 
 import pytest
@@ -17,6 +16,7 @@ from ringmill import aio
 from ringmill.errors import Cancelled, WouldExceedBudget
 from support import leaks
 from support.faces import drive
+from support.limits import no_descriptors
 from support.threads import elsewhere
 
 KIB = 1 << 10
@@ -275,19 +275,11 @@ def test_closing_the_machine_writes_what_was_begun(kernel, tmp_path, ordered):
 
 def test_without_descriptors(machine, scratch):
     """EMFILE: said at once, and nothing is written."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (scratch + 1, hard))
-    spare = []
-    try:
+    with no_descriptors():
         with pytest.raises(OSError, match="Too many"):
-            while True:
-                spare.append(os.dup(scratch))
+            os.dup(scratch)
         with pytest.raises(OSError, match="Too many"):
             aio.start_write(scratch, b"x")
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        for fd in spare:
-            os.close(fd)
     assert content(scratch) == b""
 
 

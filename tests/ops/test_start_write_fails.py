@@ -13,6 +13,7 @@ import ringmill
 from ops.writing import content, drained, fill
 from ringmill import aio
 from support.faces import drive
+from support.limits import limited
 
 
 @pytest.mark.req("T6")
@@ -114,22 +115,20 @@ def test_behind_an_ordered_one_that_fails_nothing_is_written(machine, face, tmp_
     """A log without a hole: what stood behind it fails as well, and says so to who awaits it."""
     path = tmp_path / "limited"
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
     previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         aio.start_write(fd, b"a" * 100, ordered=True)
         ringmill.drain()
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
-        ops = [aio.start_write(fd, b"b" * 100, ordered=True),
-               aio.start_write(fd, b"c", offset=0, ordered=True)]
-        with pytest.raises(OSError, match="too large"):
-            drained(face)
-        for op in ops:  # whoever awaits a handle is told what became of it
+        with limited(resource.RLIMIT_FSIZE, 100):
+            ops = [aio.start_write(fd, b"b" * 100, ordered=True),
+                   aio.start_write(fd, b"c", offset=0, ordered=True)]
             with pytest.raises(OSError, match="too large"):
-                op.result()
-        drained(face)
+                drained(face)
+            for op in ops:  # whoever awaits a handle is told what became of it
+                with pytest.raises(OSError, match="too large"):
+                    op.result()
+            drained(face)
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, previous)
     assert content(fd) == b"a" * 100
     assert aio.start_write(fd, b"c", offset=0, ordered=True).cancel()

@@ -34,15 +34,6 @@ def asking(scene: Scene) -> Scene:
                  scene.unblock)
 
 
-@pytest.fixture
-def tcp():
-    with socket.create_server(("127.0.0.1", 0)) as server, \
-            socket.create_connection(server.getsockname()) as ours:
-        theirs, _ = server.accept()
-        with theirs:
-            yield ours, theirs
-
-
 def full(sock):
     """Put as much into `sock` as goes, so that the next send waits."""
     sock.setblocking(False)
